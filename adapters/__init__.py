@@ -1,0 +1,1 @@
+"""Wire adapters: each speaks one protocol and knows neither tenant nor database."""

@@ -1,0 +1,1 @@
+"""FleetPrompt: messages become signals, executions, directives and replies, exactly once."""

@@ -1,0 +1,1 @@
+"""Ids, clock, JSON, the base error, fault points. Imports nothing of ours."""
