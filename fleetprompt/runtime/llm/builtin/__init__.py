@@ -1,0 +1,7 @@
+"""The `builtin` planner."""
+
+from __future__ import annotations
+
+from .planner import plan
+
+__all__ = ["plan"]

@@ -1,0 +1,192 @@
+"""One endpoint over pydantic-ai's `direct` API. Imports pydantic_ai and the SDKs, so import it in a worker, late."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+from pydantic_ai.direct import model_request
+from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.profiles.openai import OpenAIModelProfile
+from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+from pydantic_ai.settings import ModelSettings
+
+from fleetprompt.kernel import clock
+from fleetprompt.kernel.json import clean
+
+from . import conversation, prices
+from .failures import translated
+from .names import ModelName
+from .types import (
+    Endpoint,
+    FailureKind,
+    ModelFailure,
+    ModelReply,
+    ModelRequest,
+    ToolCall,
+    Usage,
+    reply_to_raw,
+)
+
+# `ModelRequest.timeout_s` ends a call; this only bounds the connecting, and a read that nobody waits for any more.
+SDK_TIMEOUT: Final = httpx2.Timeout(900.0, connect=5.0)
+# The providers' own addresses are spelt out: the SDKs would otherwise let OPENAI_BASE_URL redirect the key.
+OPENAI_URL: Final = "https://api.openai.com/v1"
+ANTHROPIC_URL: Final = "https://api.anthropic.com"
+NO_KEY: Final = "none"  # the SDKs demand one; a server without keys ignores it
+
+
+class Wire:
+    """One pooled HTTP client and one SDK client to one endpoint; a model object for each name that is asked for."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._base_url = endpoint.base_url
+        self._key = endpoint.api_key.get_secret_value() if endpoint.api_key else NO_KEY
+        # A model server on this machine is never behind a proxy, whatever the environment says.
+        self._http = httpx2.AsyncClient(trust_env=not _is_loopback(endpoint.base_url))
+        self._models: dict[ModelName, Model[Any]] = {}
+
+    async def call(self, name: ModelName, request: ModelRequest) -> ModelReply:
+        """Make one provider call. Raises ModelFailure."""
+        names = conversation.ToolNames(request.tools)
+        model = self._models.get(name) or self._models.setdefault(name, self._open(name))
+        messages = conversation.to_wire(request, names)
+        parameters = ModelRequestParameters(
+            function_tools=conversation.definitions(request.tools, names),
+        )
+        messages = _with_instructions(messages, conversation.instructions(request))
+        started = clock.monotonic_s()
+        with translated(str(name)):
+            async with asyncio.timeout(request.timeout_s):  # the SDKs' counts each read, not the call
+                response = await model_request(
+                    model, messages, model_settings=_settings(request), model_request_parameters=parameters
+                )
+        return self._reply(name, response, names, round((clock.monotonic_s() - started) * 1000))
+
+    async def close(self) -> None:
+        """Close the pooled connections."""
+        await self._http.aclose()
+
+    def _open(self, name: ModelName) -> Model[Any]:
+        if name.provider == "anthropic":
+            anthropic = AsyncAnthropic(
+                api_key=self._key,
+                base_url=self._base_url or ANTHROPIC_URL,
+                http_client=self._http,
+                timeout=SDK_TIMEOUT,
+                max_retries=0,
+            )
+            return AnthropicModel(name.name, provider=AnthropicProvider(anthropic_client=anthropic))
+        openai = AsyncOpenAI(
+            api_key=self._key,
+            base_url=self._base_url or OPENAI_URL,
+            http_client=self._http,
+            timeout=SDK_TIMEOUT,
+            max_retries=0,
+        )
+        if self._base_url is None:
+            return OpenAIChatModel(name.name, provider=OpenAIProvider(openai_client=openai))
+        provider = OpenAICompatibleProvider(
+            "openai-compatible", openai_client=openai, profile=_compatible_profile(name.name)
+        )
+        return OpenAIChatModel(name.name, provider=provider)
+
+    def _reply(
+        self, name: ModelName, response: ModelResponse, names: conversation.ToolNames, latency_ms: int
+    ) -> ModelReply:
+        _refuse_useless(name, response)
+        usage = _usage(response)
+        stored = ModelMessagesTypeAdapter.dump_python([response], mode="json")[0]
+        reply = ModelReply(
+            text=clean("".join(part.content for part in response.parts if isinstance(part, TextPart))),
+            calls=_calls(response, names),
+            usage=usage,
+            cost_usd=prices.cost_usd(
+                name.provider, (response.model_name or "", name.name), self._base_url, usage
+            ),
+            model=str(name),
+            latency_ms=latency_ms,
+            finish=response.finish_reason or "stop",
+            raw={},
+        )
+        return replace(reply, raw=reply_to_raw(reply, clean(stored)))
+
+
+def _with_instructions(messages: list[Any], text: str) -> list[Any]:
+    """pydantic-ai reads the instructions of the last request."""
+    if text and messages:
+        messages[-1] = replace(messages[-1], instructions=text)
+    return messages
+
+
+def _settings(request: ModelRequest) -> ModelSettings:
+    return ModelSettings(max_tokens=request.max_output_tokens)
+
+
+def _compatible_profile(name: str) -> OpenAIModelProfile:
+    """What other servers than OpenAI's take: the older `max_tokens`, and one system message."""
+    is_openai = (
+        re.match(r"(gpt-\d|o\d)", name) is not None
+    )  # a proxy to OpenAI, whose models refuse max_tokens
+    return OpenAIModelProfile(
+        openai_chat_supports_max_completion_tokens=is_openai,
+        openai_chat_supports_multiple_system_messages=False,
+    )
+
+
+def _refuse_useless(name: ModelName, response: ModelResponse) -> None:
+    if response.finish_reason == "content_filter":
+        raise ModelFailure(FailureKind.REFUSED, f"{name} refused by its content rules")
+    if response.finish_reason == "error":
+        raise ModelFailure(FailureKind.MALFORMED, f"{name} stopped with an error")
+    said = any(isinstance(part, TextPart) and part.content.strip() for part in response.parts)
+    if not said and not any(isinstance(part, ToolCallPart) for part in response.parts):
+        raise ModelFailure(FailureKind.MALFORMED, f"{name} gave an empty answer")
+
+
+def _usage(response: ModelResponse) -> Usage:
+    used = response.usage
+    return Usage(used.input_tokens, used.output_tokens, used.cache_read_tokens, used.cache_write_tokens)
+
+
+def _calls(response: ModelResponse, names: conversation.ToolNames) -> tuple[ToolCall, ...]:
+    parts = [part for part in response.parts if isinstance(part, ToolCallPart)]
+    return tuple(_call(index, part, names) for index, part in enumerate(parts))
+
+
+def _call(index: int, part: ToolCallPart, names: conversation.ToolNames) -> ToolCall:
+    raw = part.args if isinstance(part.args, str) else json.dumps(part.args or {})
+    return ToolCall(
+        index=index,
+        name=clean(names.from_wire(part.tool_name)),
+        arguments=_arguments(raw),
+        raw_arguments=clean(raw),
+        provider_id=clean(part.tool_call_id),
+    )
+
+
+def _arguments(raw: str) -> dict[str, Any] | None:
+    if not raw.strip():
+        return {}  # several servers write nothing for a tool without arguments
+    try:
+        parsed = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return clean(parsed) if isinstance(parsed, dict) else None
+
+
+def _is_loopback(base_url: str | None) -> bool:
+    host = urlsplit(base_url or "").hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
