@@ -1,0 +1,39 @@
+"""Tables, states and legal moves; one file a primitive. `public` holds the registry, `org_<slug>` a tenant's data."""
+
+from fleetprompt.model.agent import Agent
+from fleetprompt.model.base import JsonObject, PublicBase, TenantBase
+from fleetprompt.model.conversation import Conversation, Message
+from fleetprompt.model.directive import Directive, Effect
+from fleetprompt.model.execution import Execution, ExecutionStep, ModelCall, ToolCallRecord
+from fleetprompt.model.installation import Credential, Installation, InstallationCursor, InstallationHealth
+from fleetprompt.model.job import Job, Schedule, Worker
+from fleetprompt.model.organization import Connection, Membership, Organization, User
+from fleetprompt.model.signal import Signal, SignalRaw
+
+__all__ = [
+    "Agent",
+    "Connection",
+    "Conversation",
+    "Credential",
+    "Directive",
+    "Effect",
+    "Execution",
+    "ExecutionStep",
+    "Installation",
+    "InstallationCursor",
+    "InstallationHealth",
+    "Job",
+    "JsonObject",
+    "Membership",
+    "Message",
+    "ModelCall",
+    "Organization",
+    "PublicBase",
+    "Schedule",
+    "Signal",
+    "SignalRaw",
+    "TenantBase",
+    "ToolCallRecord",
+    "User",
+    "Worker",
+]

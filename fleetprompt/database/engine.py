@@ -1,0 +1,113 @@
+"""One engine a process, and the raw connections that LISTEN and multi-statement scripts need."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+
+from fleetprompt.kernel.errors import InvalidInput, Unavailable
+
+OLDEST_VERSION = 160000  # role grants `with inherit false, set true` came with Postgres 16
+CONNECT_TIMEOUT_S = 5.0
+
+AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InterfaceError,
+    PoolTimeout,
+)
+"""What is raised while the server is not there; see `is_away`."""
+
+
+def parse_url(url: str) -> URL:
+    """Accept the spellings people use; raises InvalidInput without ever quoting the URL, which holds a password."""
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise InvalidInput(
+            "FLEETPROMPT_DATABASE_URL is not a URL.", "Write postgresql://user:password@host:5432/name."
+        ) from error
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise InvalidInput("FLEETPROMPT_DATABASE_URL must name Postgres.", "Write postgresql://...")
+    return parsed.set(drivername="postgresql+asyncpg")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error means that Postgres is away for now, rather than that a statement was wrong."""
+    if isinstance(error, AWAY):
+        return True
+    if isinstance(error, DBAPIError):
+        cause = error.orig.__cause__ if error.orig is not None else None
+        return error.connection_invalidated or (cause is not None and is_away(cause))
+    return isinstance(
+        error, asyncpg.AdminShutdownError | asyncpg.CrashShutdownError | asyncpg.TooManyConnectionsError
+    )
+
+
+class Database:
+    """The server that holds everything. Built once in a composition root."""
+
+    def __init__(self, url: str, *, pool_size: int = 20, application_name: str = "fleetprompt") -> None:
+        self.url = parse_url(url)
+        self.engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=10,
+            pool_timeout=10,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_S,
+                "server_settings": {"application_name": application_name, "jit": "off"},
+            },
+        )
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self.engine.dispose()
+
+    async def connect_raw(self) -> asyncpg.Connection[Any]:
+        """A connection outside the pool, for LISTEN and for multi-statement scripts. The caller closes it."""
+        arguments = self.url.translate_connect_args(username="user")
+        return await asyncpg.connect(**{**arguments, **self._query()}, timeout=CONNECT_TIMEOUT_S)
+
+    def _query(self) -> dict[str, Any]:
+        query: dict[str, Any] = dict(self.url.query)
+        return {**query, "port": int(query["port"])} if "port" in query else query
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """One transaction on the registry (schema public), as the service's own role."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction without the unit of work, for hot statements."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    async def require_supported_version(self) -> int:
+        """The server's version number. Raises InvalidInput for one that is too old, Unavailable if it is away."""
+        try:
+            async with self.connection() as connection:
+                number = int((await connection.execute(text("show server_version_num"))).scalar_one())
+        except Exception as error:
+            if is_away(error):
+                raise Unavailable(
+                    "Postgres does not answer.", "Start it, or mend the database URL."
+                ) from error
+            raise
+        if number < OLDEST_VERSION:
+            raise InvalidInput(
+                f"This Postgres server is version {number // 10000}; FleetPrompt needs 16 or newer.",
+                "Upgrade the server, or unset FLEETPROMPT_DATABASE_URL to use the embedded one.",
+            )
+        return number

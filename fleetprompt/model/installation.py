@@ -1,0 +1,71 @@
+"""Installations of packages: configuration, credentials, health, and how far their far side was read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fleetprompt.model.base import JsonObject, TenantBase
+
+
+class Installation(TenantBase):
+    """One package installed in one tenant."""
+
+    __tablename__ = "installations"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    package: Mapped[str]
+    version: Mapped[str]
+    name: Mapped[str]  # tells several of one package apart; "" for the only one
+    state: Mapped[str]
+    config: Mapped[JsonObject]
+    account: Mapped[JsonObject]  # what the far side said of the account: id, name, limits
+    start_at_ms: Mapped[int]  # older mentions are history
+    generation: Mapped[int]
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class InstallationHealth(TenantBase):
+    """What an operator asks first: connected, since when, last event, backlog, last error and its remedy."""
+
+    __tablename__ = "installation_health"
+
+    installation_id: Mapped[UUID] = mapped_column(ForeignKey(Installation.id), primary_key=True)
+    state: Mapped[str]
+    since: Mapped[datetime]
+    last_event_at: Mapped[datetime | None]
+    backlog: Mapped[int] = mapped_column(server_default="0")
+    last_error: Mapped[str | None]
+    last_error_code: Mapped[str | None]
+    last_error_at: Mapped[datetime | None]
+    remedy: Mapped[str | None]
+    blocked_until: Mapped[datetime | None]  # outbound: the far side asked us to wait, or the breaker is open
+    failures: Mapped[int] = mapped_column(server_default="0")  # outbound, in a row
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class InstallationCursor(TenantBase):
+    """The adapter's opaque position; written in the transaction that commits what it covers, or after it."""
+
+    __tablename__ = "installation_cursors"
+
+    installation_id: Mapped[UUID] = mapped_column(ForeignKey(Installation.id), primary_key=True)
+    cursor: Mapped[str]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Credential(TenantBase):
+    """A secret at rest, sealed with the tenant's key."""
+
+    __tablename__ = "credentials"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    installation_id: Mapped[UUID] = mapped_column(ForeignKey(Installation.id))
+    name: Mapped[str]
+    sealed: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())

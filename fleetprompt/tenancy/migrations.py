@@ -1,0 +1,69 @@
+"""Tenant migrations: each tenant in its own transaction, with its status on its row (rows 8, 9).
+
+Safe to interrupt and to run twice: what is at the head is skipped, what failed says why and is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import asyncpg
+from sqlalchemy import or_, select
+
+from fleetprompt.database import scripts
+from fleetprompt.database.engine import Database
+from fleetprompt.kernel import faults
+from fleetprompt.kernel.errors import FleetPromptError
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.model import Organization
+from fleetprompt.model.states import OrganizationState
+from fleetprompt.tenancy.organizations import advance_schema, record_failure
+
+BATCH = 4  # tenants at once; more would hold more locks than a small server likes
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What became of one tenant; error is None if it is at the head."""
+
+    slug: TenantSlug
+    error: str | None
+
+
+async def migrate_tenants(
+    database: Database, *, progress: Callable[[Migrated], None] = lambda _: None
+) -> list[Migrated]:
+    """Bring every tenant that is behind to the head; a failure of one stops none of the others."""
+    limit = asyncio.Semaphore(BATCH)
+
+    async def one(slug: TenantSlug) -> Migrated:
+        async with limit:
+            outcome = await _migrate(database, slug)
+        progress(outcome)
+        faults.reach("migration.tenant_migrated")
+        return outcome
+
+    return list(await asyncio.gather(*[one(slug) for slug in await _behind(database)]))
+
+
+async def _behind(database: Database) -> list[TenantSlug]:
+    stale = or_(
+        Organization.schema_revision.is_distinct_from(scripts.head("tenant")),
+        Organization.state.in_([OrganizationState.CREATING, OrganizationState.FAILED]),
+    )
+    async with database.session() as session:
+        slugs = list(
+            await session.scalars(select(Organization.slug).where(stale).order_by(Organization.slug))
+        )
+    return [TenantSlug(slug) for slug in slugs]
+
+
+async def _migrate(database: Database, slug: TenantSlug) -> Migrated:
+    try:
+        await advance_schema(database, slug)
+    except (asyncpg.PostgresError, FleetPromptError) as error:
+        await record_failure(database, slug, error)
+        return Migrated(slug, str(error))
+    return Migrated(slug, None)

@@ -1,0 +1,174 @@
+"""Creating organizations, and finding them.
+
+Creation is two transactions: the row (`creating`), then role, schema, tables and `active` in one. A death between
+the two leaves a row that the next `create` or `doctor --mend` finishes; a failure is recorded on the row. Both are
+safe to repeat, and a schema that stands already (an orphan, a restored backup) is adopted and migrated, never
+overwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import asyncpg
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from fleetprompt.database import scripts
+from fleetprompt.database.engine import Database
+from fleetprompt.database.migrate import current_revision
+from fleetprompt.kernel import faults
+from fleetprompt.kernel.errors import Conflict, FleetPromptError, NotFound
+from fleetprompt.kernel.ids import TenantSlug, new_id
+from fleetprompt.model import Organization
+from fleetprompt.model.states import OrganizationState, fault_point
+from fleetprompt.tenancy.slugs import role_name, schema_name
+
+LIMITS = {"executions_running": 20, "cost_usd_per_day": "20"}
+"""A new organization's limits (row 12)."""
+ROLE_TRIES = 5  # roles belong to the whole server; another database's tenant may be made at the same instant
+
+
+async def create_organization(database: Database, slug: TenantSlug, *, name: str = "") -> Organization:
+    """Make the organization, or finish making it; idempotent. Raises what stopped it, after recording it."""
+    await _insert_row(database, slug, name or slug)
+    faults.reach("organization.row_made")
+    try:
+        await advance_schema(database, slug)
+    except (asyncpg.PostgresError, FleetPromptError) as error:
+        await record_failure(database, slug, error)
+        raise
+    return await find_organization(database, slug)
+
+
+async def find_organization(database: Database, slug: TenantSlug) -> Organization:
+    """Raises NotFound, naming the ones there are if few."""
+    async with database.session() as session:
+        found = await session.scalar(select(Organization).where(Organization.slug == slug))
+    if found is None:
+        raise NotFound(f"There is no organization {slug!r}.", "See: fleetprompt org list")
+    return found
+
+
+async def list_organizations(database: Database) -> list[Organization]:
+    """All organizations, by slug."""
+    async with database.session() as session:
+        return list(await session.scalars(select(Organization).order_by(Organization.slug)))
+
+
+async def active_slugs(session: AsyncSession) -> list[TenantSlug]:
+    """The tenants that can be worked for."""
+    active = select(Organization.slug).where(Organization.state == OrganizationState.ACTIVE)
+    return [TenantSlug(slug) for slug in await session.scalars(active.order_by(Organization.slug))]
+
+
+async def advance_schema(database: Database, slug: TenantSlug) -> bool:
+    """Role, schema, tables and state in one transaction; False if all stood already.
+
+    Raises Conflict if the schema is newer than this program.
+    """
+    connection = await database.connect_raw()
+    try:
+        for attempt in range(ROLE_TRIES):
+            try:
+                async with connection.transaction():
+                    changed = await _advance(connection, slug)
+                    faults.reach("organization.schema_made")
+                faults.reach(fault_point("organization", "creating", "active", committed=True))
+                return changed
+            except (
+                asyncpg.InternalServerError
+            ):  # "tuple concurrently updated", on the server-wide role tables
+                if attempt == ROLE_TRIES - 1:
+                    raise
+                await asyncio.sleep(0.05 * 2**attempt)
+    finally:
+        await connection.close()
+    raise AssertionError("unreachable")
+
+
+async def _advance(connection: asyncpg.Connection[Any], slug: TenantSlug) -> bool:
+    row = await connection.fetchrow(
+        "select state, schema_revision from public.organizations where slug = $1 for update", slug
+    )
+    if row is None:
+        raise NotFound(f"There is no organization {slug!r}.")
+    head = scripts.head("tenant")
+    if row["state"] == OrganizationState.ACTIVE and row["schema_revision"] == head:
+        return False
+    await connection.execute(_role_and_schema(slug))
+    await _run_script(connection, slug, head)
+    await _mark_active(connection, slug, row["state"], head)
+    return True
+
+
+async def _run_script(connection: asyncpg.Connection[Any], slug: TenantSlug, head: str) -> None:
+    schema = schema_name(slug)
+    await connection.execute(f"set local role {role_name(slug)}; set local search_path to {schema}, pg_temp")
+    start = await current_revision(connection, schema)
+    if start is not None and not scripts.known("tenant", start):
+        raise Conflict(f"The schema of {slug!r} is newer than this program.", "Upgrade FleetPrompt.")
+    if start != head:
+        await connection.execute(scripts.upgrade_script("tenant", start))
+    await connection.execute("reset role; set local search_path to public")
+
+
+async def _mark_active(connection: asyncpg.Connection[Any], slug: TenantSlug, state: str, head: str) -> None:
+    if state == OrganizationState.FAILED:
+        await connection.execute("update public.organizations set state = 'creating' where slug = $1", slug)
+    await connection.execute(
+        "update public.organizations set state = case state when 'suspended' then state else 'active' end,"
+        " schema_revision = $2, schema_error = null, schema_attempted_at = now() where slug = $1",
+        slug,
+        head,
+    )
+    if state == OrganizationState.CREATING:
+        faults.reach(fault_point("organization", "creating", "active"))
+
+
+def _role_and_schema(slug: TenantSlug) -> str:
+    """Idempotent. The schema belongs to the tenant's role, which the service may take on but does not inherit."""
+    assert re.fullmatch(r"[a-z0-9_]{1,40}", slug)
+    role, schema = role_name(slug), schema_name(slug)
+    return f"""
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN
+        BEGIN
+            CREATE ROLE {role} NOLOGIN;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+        END;
+    END IF;
+    IF NOT pg_has_role('{role}', 'fleetprompt_tenant', 'MEMBER') THEN
+        GRANT fleetprompt_tenant TO {role};
+    END IF;
+    IF NOT EXISTS (
+        SELECT 1 FROM pg_auth_members WHERE roleid = '{role}'::regrole
+            AND member = current_user::regrole AND set_option AND NOT inherit_option
+    ) THEN
+        GRANT {role} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE;
+    END IF;
+END $$;
+CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {role};
+"""  # noqa: S608
+
+
+async def _insert_row(database: Database, slug: TenantSlug, name: str) -> None:
+    statement = insert(Organization).values(
+        id=new_id(), slug=slug, name=name, limits=LIMITS, state=OrganizationState.CREATING
+    )
+    async with database.session() as session:
+        await session.execute(statement.on_conflict_do_nothing(index_elements=["slug"]))
+
+
+async def record_failure(database: Database, slug: TenantSlug, error: Exception) -> None:
+    async with database.session() as session:
+        await session.execute(
+            text(
+                "update public.organizations set schema_error = :error, schema_attempted_at = now(),"
+                " state = case state when 'creating' then 'failed' else state end where slug = :slug"
+            ),
+            {"slug": slug, "error": str(error)[:500]},
+        )

@@ -1,0 +1,99 @@
+"""One opener of tenant sessions: role and search path are set locally, in one round trip, in each transaction.
+
+Never a bare SET: a pooled connection would carry it to another tenant. The service's own role does not inherit the
+tenant's rights, so a transaction that forgot the role is denied even on the tenant's own tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from fleetprompt.database.engine import Database
+from fleetprompt.kernel import faults
+from fleetprompt.kernel.errors import FleetPromptError, NotFound
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.model.states import fault_point
+from fleetprompt.tenancy.slugs import role_name, schema_name
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The claim on a job under which a worker writes: void once another worker has claimed the job."""
+
+    job_id: UUID
+    attempt: int
+    worker: str
+
+
+class Fenced(FleetPromptError):
+    """The lease was lost: another worker owns this job now, so nothing was written."""
+
+    code = "fenced"
+
+
+class TenantSession(AsyncSession):
+    """A transaction that sees one tenant. Only `Tenancy.session` makes one."""
+
+    tenant: TenantSlug
+    moves: list[tuple[str, str, str]]
+    """(machine, source, target) of each state move made here; their fault points are reached after the commit."""
+
+
+_ENTER = text("select set_config('role', :role, true), set_config('search_path', :path, true)")
+_ENTER_FENCED = text(
+    "with claim as (select 1 from public.job where id = :id and attempt = :attempt and worker = :worker"
+    " and state = 'running' for update)"
+    " select set_config('role', :role, true), set_config('search_path', :path, true), (select count(*) from claim)"
+)
+_ENTER_FINISHING = text(
+    "with claim as (delete from public.job where id = :id and attempt = :attempt and worker = :worker"
+    " and state = 'running' returning 1)"
+    " select set_config('role', :role, true), set_config('search_path', :path, true), (select count(*) from claim)"
+).bindparams(bindparam("id"))
+
+
+class Tenancy:
+    """Opens tenant sessions on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @asynccontextmanager
+    async def session(
+        self, tenant: TenantSlug, *, fence: Fence | None = None, finish: bool = False
+    ) -> AsyncIterator[TenantSession]:
+        """One transaction of one tenant, committed at the end of the block.
+
+        fence: the claim under which this is written; finish: the job is done with this very commit.
+        Raises Fenced if the claim is void, NotFound if there is no such tenant.
+        """
+        async with TenantSession(self.database.engine, expire_on_commit=False, autoflush=False) as session:
+            session.tenant, session.moves = tenant, []
+            async with session.begin():
+                await _enter(session, fence, finish)
+                yield session
+            for move in session.moves:
+                faults.reach(fault_point(*move, committed=True))
+
+
+async def _enter(session: TenantSession, fence: Fence | None, finish: bool) -> None:
+    place = {"role": role_name(session.tenant), "path": f"{schema_name(session.tenant)}, pg_temp"}
+    try:
+        if fence is None:
+            await session.execute(_ENTER, place)
+            return
+        claim = {"id": fence.job_id, "attempt": fence.attempt, "worker": fence.worker}
+        row = (await session.execute(_ENTER_FINISHING if finish else _ENTER_FENCED, {**place, **claim})).one()
+    except DBAPIError as error:
+        if "does not exist" in str(error.orig) and "role" in str(error.orig):
+            raise NotFound(f"There is no organization {session.tenant!r}.", "fleetprompt org list") from error
+        raise
+    if row[2] != 1:
+        raise Fenced(f"Job {fence.job_id} is no longer ours.")
