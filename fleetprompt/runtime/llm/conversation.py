@@ -88,9 +88,11 @@ def to_wire(request: ModelRequest, names: ToolNames) -> list[ModelMessage]:
             case PersonSays():
                 _ask(wire, [UserPromptPart(f"{' '.join(message.name.split())}: {message.text}")])
             case AssistantSays():
-                _answer(wire, ModelResponse(parts=[TextPart(message.text)]) if message.text else None)
+                wire.append(
+                    ModelResponse(parts=[TextPart(message.text or "(nothing)")])
+                )  # empty text is refused
             case AssistantActs():
-                _answer(wire, _response(message, names))
+                wire.append(_response(message, names))
                 _ask(wire, _results(message, request.messages[position + 1 :], names))
             case ToolReturned() | SystemNote():
                 pass  # the first follow their calls, the others are part of the instructions
@@ -102,11 +104,6 @@ def _ask(wire: list[ModelMessage], parts: Sequence[ModelRequestPart]) -> None:
         parts = [*wire.pop().parts, *parts]
     if parts:
         wire.append(WireRequest(parts=parts))
-
-
-def _answer(wire: list[ModelMessage], response: ModelResponse | None) -> None:
-    if response is not None:
-        wire.append(response)
 
 
 def _response(message: AssistantActs, names: ToolNames) -> ModelResponse:
