@@ -63,6 +63,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=10,
             pool_timeout=10,
+            hide_parameters=True,  # an error's text must not quote a message
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
                 "server_settings": {"application_name": application_name, "jit": "off"},

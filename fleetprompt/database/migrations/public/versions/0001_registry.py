@@ -86,7 +86,7 @@ CREATE TABLE public.users (
     UNIQUE (external_subject)
 );
 
-CREATE TABLE public.worker (
+CREATE UNLOGGED TABLE public.worker (
     id TEXT NOT NULL,
     idle BOOLEAN NOT NULL,
     seen_at timestamptz DEFAULT now() NOT NULL,

@@ -1,0 +1,176 @@
+"""The SQL of a job's life between `available` and its end. Only the database's clock decides leases.
+
+Lanes: a job may be claimed only as the head of its lane (lowest position, then id, of the unfinished ones, a
+postponed head included, so that order holds) and while no job of the lane runs; a unique index says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from fleetprompt.database.engine import Database
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.tenancy import Fence
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job that is now ours until its lease runs out."""
+
+    id: UUID
+    tenant: TenantSlug
+    kind: str
+    args: dict[str, Any]
+    attempt: int
+    max_attempts: int
+    correlation_id: UUID | None
+    waited_s: float
+
+    def fence(self, worker: str) -> Fence:
+        """The claim as tenant transactions name it."""
+        return Fence(self.id, self.attempt, worker)
+
+
+_COLUMNS = (
+    "job.id, job.tenant, job.kind, job.args, job.attempt, job.max_attempts, job.correlation_id,"
+    " extract(epoch from clock_timestamp() - job.scheduled_at)::float8"
+)
+_CLAIM = text(f"""
+with candidate as (
+    select j.id from public.job j
+    where j.state = 'available' and j.scheduled_at <= now() and j.kind = any(:kinds)
+      and (j.lane is null or (
+        not exists (select 1 from public.job r where r.lane = j.lane and r.state = 'running')
+        and not exists (
+            select 1 from public.job e
+            where e.lane = j.lane and e.state in ('available', 'dispatched')
+              and (e.position, e.id) < (j.position, j.id))))
+    order by j.priority, j.scheduled_at, j.id
+    limit :limit for update of j skip locked)
+update public.job set state = 'running', attempt = attempt + 1, worker = :worker,
+    lease_until = now() + make_interval(secs => :lease_s)
+from candidate where job.id = candidate.id returning {_COLUMNS}
+""")
+_CLAIM_ONE = text(f"""
+update public.job set state = 'running', attempt = attempt + 1, worker = :worker,
+    lease_until = now() + make_interval(secs => :lease_s)
+where id = :id and attempt = :seen and state in ('available', 'dispatched') returning {_COLUMNS}
+""")
+_HEARTBEAT = text("""
+update public.job set lease_until = now() + make_interval(secs => :lease_s)
+from unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)
+where job.id = held.id and job.attempt = held.attempt and job.worker = :worker and job.state = 'running'
+returning job.id
+""")
+_RELEASE = text("""
+update public.job set state = 'available', worker = null, lease_until = null, max_attempts = max_attempts + 1
+from unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)
+where job.id = held.id and job.attempt = held.attempt and job.worker = :worker and job.state = 'running'
+""")
+_POSTPONE = text("""
+update public.job set state = 'available', worker = null, lease_until = null, last_error = :error,
+    scheduled_at = now() + make_interval(secs => :delay_s), max_attempts = max_attempts + :forgiven
+where id = :id and attempt = :attempt and worker = :worker and state = 'running'
+""")
+_DEATH_NOTICE = """
+insert into public.job (id, tenant, kind, args, unique_key, correlation_id)
+select gen_random_uuid(), tenant, 'job.died',
+    jsonb_build_object('job_id', id, 'kind', kind, 'args', args, 'error', last_error),
+    tenant || ':died:' || id || ':' || attempt, correlation_id
+from dead where state = 'dead' and kind <> 'job.died' on conflict do nothing
+"""
+_DIE = text(f"""
+with dead as (
+    update public.job set state = 'dead', worker = null, lease_until = null, last_error = :error, finished_at = now()
+    where id = :id and attempt = :attempt and worker = :worker and state = 'running'
+    returning *)
+{_DEATH_NOTICE}
+""")
+# A worker that died twice on a job may have died of it: from then on the next try waits a little longer each time.
+_REAP = text(f"""
+with dead as (
+    update public.job set worker = null, lease_until = null, last_error = 'its worker stopped answering',
+        state = case when attempt >= max_attempts then 'dead' else 'available' end,
+        finished_at = case when attempt >= max_attempts then now() end,
+        scheduled_at = now() + make_interval(secs => case when attempt <= 2 then 0 else least(60, 2 ^ attempt) end)
+    where id in (select id from public.job where state = 'running' and lease_until < now() for update skip locked)
+    returning *),
+notices as ({_DEATH_NOTICE} returning 1)
+select count(*) from dead
+""")
+
+
+async def claim(
+    database: Database, worker: str, kinds: Sequence[str], limit: int, lease_s: float
+) -> list[Claimed]:
+    """Take up to `limit` jobs. Two workers that race for one lane: the loser gets nothing this time."""
+    values = {"worker": worker, "kinds": list(kinds), "limit": limit, "lease_s": lease_s}
+    try:
+        async with database.connection() as connection:
+            rows = (await connection.execute(_CLAIM, values)).all()
+    except IntegrityError:
+        return []
+    return [Claimed(row[0], TenantSlug(row[1]), *row[2:]) for row in rows]
+
+
+async def claim_one(
+    database: Database, worker: str, job_id: UUID, seen: int, lease_s: float
+) -> Claimed | None:
+    """The fence of a message that a broker carried; None for a duplicate, or a lane that is busy."""
+    values = {"worker": worker, "id": job_id, "seen": seen, "lease_s": lease_s}
+    try:
+        async with database.connection() as connection:
+            row = (await connection.execute(_CLAIM_ONE, values)).one_or_none()
+    except IntegrityError:
+        return None
+    return None if row is None else Claimed(row[0], TenantSlug(row[1]), *row[2:])
+
+
+async def heartbeat(database: Database, worker: str, held: Sequence[Fence], lease_s: float) -> set[UUID]:
+    """Prolong the leases; returns the jobs that are still ours."""
+    async with database.connection() as connection:
+        rows = await connection.execute(_HEARTBEAT, {**_held(worker, held), "lease_s": lease_s})
+        return set(rows.scalars())
+
+
+async def release(database: Database, worker: str, held: Sequence[Fence]) -> None:
+    """Hand running work back unharmed: the attempt does not count."""
+    async with database.connection() as connection:
+        await connection.execute(_RELEASE, _held(worker, held))
+
+
+async def postpone(database: Database, fence: Fence, delay_s: float, error: str, *, forgive: bool) -> None:
+    """Run it again later; forgive: this attempt does not count towards its last."""
+    async with database.connection() as connection:
+        values = {"delay_s": delay_s, "error": error[:500], "forgiven": int(forgive)}
+        await connection.execute(_POSTPONE, {**_one(fence), **values})
+
+
+async def die(database: Database, fence: Fence, error: str) -> None:
+    """Make it a dead letter, and tell whoever waits for it by a job `job.died` in the same transaction."""
+    async with database.connection() as connection:
+        await connection.execute(_DIE, {**_one(fence), "error": error[:500]})
+
+
+async def reap(database: Database) -> int:
+    """Free the jobs whose worker stopped answering; returns how many."""
+    async with database.connection() as connection:
+        return int((await connection.execute(_REAP)).scalar_one())
+
+
+def _held(worker: str, held: Sequence[Fence]) -> dict[str, Any]:
+    return {
+        "worker": worker,
+        "ids": [fence.job_id for fence in held],
+        "attempts": [fence.attempt for fence in held],
+    }
+
+
+def _one(fence: Fence) -> dict[str, Any]:
+    return {"id": fence.job_id, "attempt": fence.attempt, "worker": fence.worker}

@@ -1,0 +1,72 @@
+"""Adding jobs, in the transaction of what they are about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from fleetprompt.kernel.ids import JobId, new_id
+from fleetprompt.tenancy import TenantSession
+
+MAX_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What is to be done. args: ids only, never text of a person.
+
+    lane: at most one job of a lane runs at a time, in order of `position` (chat: the message's create_at, ms).
+    unique_key: a second job with the same key is not added while the first is unfinished.
+    """
+
+    kind: str
+    args: Mapping[str, Any]
+    lane: str | None = None
+    position: int = 0
+    priority: int = 0
+    scheduled_at: datetime | None = None
+    delay_s: float = 0
+    unique_key: str | None = None
+    correlation_id: UUID | None = None
+    max_attempts: int = MAX_ATTEMPTS
+
+
+# No RETURNING and no conflict target: a tenant's role may insert jobs and read none.
+_INSERT = text(
+    "insert into public.job (id, tenant, kind, args, lane, position, priority, scheduled_at, unique_key,"
+    " correlation_id, max_attempts) values (:id, :tenant, :kind, cast(:args as jsonb), :lane, :position, :priority,"
+    " coalesce(cast(:scheduled_at as timestamptz), now()) + make_interval(secs => :delay_s), :unique_key,"
+    " :correlation_id, :max_attempts) on conflict do nothing"
+)
+
+
+async def enqueue(session: TenantSession, *jobs: NewJob) -> list[JobId]:
+    """Add jobs for the session's tenant; they exist when its transaction commits, and not before."""
+    if not jobs:
+        return []
+    rows = [_row(session, job) for job in jobs]
+    await session.execute(_INSERT, rows)
+    return [JobId(row["id"]) for row in rows]
+
+
+def _row(session: TenantSession, job: NewJob) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "tenant": session.tenant,
+        "kind": job.kind,
+        "args": json.dumps(dict(job.args)),
+        "lane": f"{session.tenant}:{job.lane}" if job.lane is not None else None,
+        "position": job.position,
+        "priority": job.priority,
+        "scheduled_at": job.scheduled_at,
+        "delay_s": float(job.delay_s),
+        "unique_key": f"{session.tenant}:{job.unique_key}" if job.unique_key is not None else None,
+        "correlation_id": job.correlation_id,
+        "max_attempts": job.max_attempts,
+    }

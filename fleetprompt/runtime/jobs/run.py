@@ -1,0 +1,86 @@
+"""Run one claimed job to one of its ends: finished, postponed, failed with backoff, dead, or no longer ours."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from fleetprompt.database.engine import is_away
+from fleetprompt.kernel import faults
+from fleetprompt.kernel.errors import FleetPromptError
+from fleetprompt.runtime.jobs import claim
+from fleetprompt.runtime.jobs.claim import Claimed
+from fleetprompt.runtime.jobs.work import Postpone, Work
+from fleetprompt.runtime.registry import JobKind
+from fleetprompt.tenancy import Fenced, Tenancy
+
+log = structlog.get_logger("fleetprompt.jobs")
+
+BACKOFF_CAP_S = 300.0
+
+
+async def run_job(tenancy: Tenancy, kinds: Mapping[str, JobKind], worker: str, job: Claimed) -> str:
+    """Run it; returns the outcome's name for the log and the metrics. Never raises but for cancellation."""
+    work = Work(
+        tenancy, job.tenant, job.kind, job.args, job.fence(worker), job.max_attempts, job.correlation_id
+    )
+    with bound_contextvars(
+        org=job.tenant, job=str(job.id), kind=job.kind, correlation_id=str(job.correlation_id)
+    ):
+        faults.reach("job.claimed")
+        try:
+            return await _run(work, kinds[job.kind])
+        except Exception as error:  # noqa: BLE001 - the worker's edge: recorded on the job, or left to the reaper
+            return await _record(work, error)
+
+
+async def _run(work: Work, kind: JobKind) -> str:
+    try:
+        await kind.run(work)
+        if not work.finished:
+            async with work.finish():
+                pass
+    except Fenced:
+        log.warning("job.fenced")
+        return "fenced"
+    except Postpone as later:
+        await claim.postpone(work.tenancy.database, work.fence, later.delay_s, later.reason, forgive=True)
+        return "postponed"
+    return "finished"
+
+
+async def _record(work: Work, error: Exception) -> str:
+    """A fault of the job itself: try again later, or bury it. With Postgres away the lease runs out instead."""
+    if is_away(error):
+        log.warning("job.database_away", error=type(error).__name__)
+        return "database_away"
+    log.error("job.failed", attempt=work.fence.attempt, exc_info=error)
+    try:
+        if work.last_attempt:
+            await claim.die(work.tenancy.database, work.fence, describe(error))
+            return "dead"
+        delay_s = backoff_s(work.fence.attempt)
+        await claim.postpone(work.tenancy.database, work.fence, delay_s, describe(error), forgive=False)
+    except Exception as second:  # noqa: BLE001 - the same edge
+        log.error("job.not_recorded", error=type(second).__name__)
+        return "not_recorded"
+    return "failed"
+
+
+def backoff_s(attempt: int) -> float:
+    """Exponential with full jitter in its upper half: 1 s, 2 s, 4 s ... at most five minutes."""
+    return min(BACKOFF_CAP_S, 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+
+
+def describe(error: BaseException) -> str:
+    """What may be stored of an error: our own words, or the class alone, since a text may quote a message."""
+    if isinstance(error, FleetPromptError):
+        return str(error)
+    if isinstance(error, asyncio.TimeoutError):
+        return "timed out"
+    cause = getattr(getattr(error, "orig", None), "__cause__", None)
+    return type(cause or error).__name__

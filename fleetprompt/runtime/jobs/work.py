@@ -1,0 +1,55 @@
+"""One claimed job in the hands of its worker: every transaction it opens is fenced by the claim."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from fleetprompt.kernel import faults
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.tenancy import Fence, Tenancy, TenantSession
+
+
+class Postpone(Exception):
+    """Raised by a job to be run again later without counting as a failure (a rate limit, a busy far side)."""
+
+    def __init__(self, delay_s: float, reason: str) -> None:
+        super().__init__(reason)
+        self.delay_s = delay_s
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Work:
+    """A job that this worker has claimed. `finished` once a `finish()` transaction committed."""
+
+    tenancy: Tenancy
+    tenant: TenantSlug
+    kind: str
+    args: dict[str, Any]
+    fence: Fence
+    max_attempts: int
+    correlation_id: UUID | None = None
+    finished: bool = field(default=False)
+
+    @property
+    def last_attempt(self) -> bool:
+        """Whether a failure now is the last one."""
+        return self.fence.attempt >= self.max_attempts
+
+    @asynccontextmanager
+    async def step(self) -> AsyncIterator[TenantSession]:
+        """A transaction that goes on with the job. Raises Fenced if the claim is void."""
+        async with self.tenancy.session(self.tenant, fence=self.fence) as session:
+            yield session
+
+    @asynccontextmanager
+    async def finish(self) -> AsyncIterator[TenantSession]:
+        """The last transaction: its commit is also the end of the job. Raises Fenced if the claim is void."""
+        async with self.tenancy.session(self.tenant, fence=self.fence, finish=True) as session:
+            yield session
+        self.finished = True
+        faults.reach("job.finished")

@@ -1,0 +1,154 @@
+"""A worker: taskiq's receiver over a broker, a heartbeat, a reaper, and the clock of recurring jobs.
+
+Recovery is a loop, never a one-shot at start. Stopping hands running work back, unharmed, within the grace period.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+from taskiq.receiver import Receiver
+
+from fleetprompt.database.engine import is_away
+from fleetprompt.kernel.ids import new_id
+from fleetprompt.runtime.jobs import claim
+from fleetprompt.runtime.jobs.broker import TASK, PgBroker
+from fleetprompt.runtime.jobs.run import run_job
+from fleetprompt.runtime.jobs.schedule import fire_due
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.settings import Settings
+from fleetprompt.tenancy import Fence, Tenancy
+
+log = structlog.get_logger("fleetprompt.worker")
+
+_ENLIST = text(
+    "insert into public.worker (id, idle, host, pid) values (:id, false, :host, :pid)"
+    " on conflict (id) do update set seen_at = now()"
+)
+_RESIGN = text("delete from public.worker where id = :id or seen_at < now() - interval '1 minute'")
+
+
+class Worker:
+    """Runs jobs until told to stop."""
+
+    def __init__(self, tenancy: Tenancy, registry: Registry, settings: Settings) -> None:
+        self.tenancy = tenancy
+        self.registry = registry
+        self.settings = settings
+        self.id = f"{socket.gethostname()}:{os.getpid()}:{new_id().hex[-8:]}"
+        self.broker = PgBroker(
+            tenancy.database,
+            self.id,
+            lambda: list(registry.jobs),
+            slots=settings.worker_slots,
+            lease_s=settings.lease_s,
+            poll_every_s=settings.poll_every_s,
+        )
+
+        async def job(job_id: str, attempt: int) -> None:  # taskiq renames what it registers: no bound method
+            await self._run(job_id, attempt)
+
+        self.broker.register_task(job, task_name=TASK)
+        self._running: dict[UUID, asyncio.Task[None]] = {}
+        self._suspected: set[UUID] = set()
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then hand back what is not done within the grace period."""
+        await self._enlist()
+        receiver = Receiver(
+            self.broker,
+            max_async_tasks=self.settings.worker_slots,
+            validate_params=False,
+            wait_tasks_timeout=self.settings.shutdown_grace_s,
+        )
+        loops = [
+            asyncio.create_task(self._every(self.settings.heartbeat_s, self._beat), name="heartbeat"),
+            asyncio.create_task(self._every(self.settings.reap_every_s, self._reap), name="reaper"),
+            asyncio.create_task(self._every(self.settings.reap_every_s, self._fire), name="clock"),
+        ]
+        log.info("worker.started", worker=self.id)
+        try:
+            await receiver.listen(stop)
+        finally:
+            await self._wind_up(loops)
+
+    async def _run(self, job_id: str, attempt: int) -> None:
+        """The one taskiq task: run the job behind a message."""
+        job = self.broker.take(UUID(job_id), attempt)
+        if job is None:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[job.id] = task
+        try:
+            await run_job(self.tenancy, self.registry.jobs, self.id, job)
+        finally:
+            self._running.pop(job.id, None)
+
+    async def _beat(self) -> None:
+        await self._enlist()
+        held = [job.fence(self.id) for job in self.broker.held.values()]
+        if not held:
+            return
+        ours = await claim.heartbeat(self.tenancy.database, self.id, held, self.settings.lease_s)
+        for fence in held:
+            if fence.job_id not in ours:
+                self._abandon(fence)
+
+    def _abandon(self, fence: Fence) -> None:
+        """Its lease ran out, or it just finished. If it still runs here, stop it: its writes would be refused."""
+        job = self.broker.take(fence.job_id, fence.attempt)
+        task = self._running.get(fence.job_id)
+        if job is None or task is None or task.done():
+            return
+        if fence.job_id in self._suspected:
+            log.warning("worker.lease_lost", job=str(fence.job_id))
+            task.cancel()
+        self._suspected.add(fence.job_id)
+
+    async def _reap(self) -> None:
+        freed = await claim.reap(self.tenancy.database)
+        if freed:
+            log.warning("worker.reaped", jobs=freed)
+
+    async def _fire(self) -> None:
+        await fire_due(self.tenancy, self.registry.recurring.values())
+
+    async def _every(self, period_s: float, act: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await act()
+            except Exception as error:
+                if not is_away(error):
+                    log.error("worker.loop_failed", loop=act.__name__, exc_info=error)
+            await asyncio.sleep(period_s)
+
+    async def _enlist(self) -> None:
+        async with self.tenancy.database.connection() as connection:
+            await connection.execute(
+                _ENLIST, {"id": self.id, "host": socket.gethostname(), "pid": os.getpid()}
+            )
+
+    async def _wind_up(self, loops: list[asyncio.Task[None]]) -> None:
+        """Cancel what still runs, then release it: another worker goes on at once."""
+        for task in (*self._running.values(), *loops):
+            task.cancel()
+        await asyncio.gather(*self._running.values(), *loops, return_exceptions=True)
+        held = [job.fence(self.id) for job in self.broker.held.values()]
+        try:
+            if held:
+                await claim.release(self.tenancy.database, self.id, held)
+            async with self.tenancy.database.connection() as connection:
+                await connection.execute(_RESIGN, {"id": self.id})
+        except Exception as error:
+            if not is_away(error):
+                raise
+            log.warning("worker.left_work_to_the_reaper", jobs=len(held))
+        await self.broker.shutdown()
+        log.info("worker.stopped", released=len(held))

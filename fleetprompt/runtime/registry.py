@@ -1,0 +1,111 @@
+"""Everything that has a name: signals, handlers, directives, tools, kinds of jobs, recurring jobs.
+
+A composition root builds one `Registry`; runtime and each connector register their names at start. The union is the
+catalogue: a name that nobody registered is an error at its first use, not a signal that nobody hears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fleetprompt.kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from fleetprompt.model import Signal
+    from fleetprompt.runtime.directives.types import DirectiveType
+    from fleetprompt.runtime.jobs.work import Work
+    from fleetprompt.runtime.tools.tool import Tool
+    from fleetprompt.tenancy import TenantSession
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SignalType:
+    """A catalogued fact. retention: a class of `signals.RETENTION_DAYS`."""
+
+    name: str
+    about: str
+    retention: str = "standard"
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Reacts to a signal in a transaction of its own; called again after a crash and at each replay.
+
+    So it must derive every key it uses from the signal: then a repeat finds what is there and changes nothing.
+    """
+
+    name: str
+    run: Callable[[TenantSession, Signal], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """How to run one kind of job, and whom to tell when it has died for good."""
+
+    name: str
+    run: Callable[[Work], Awaitable[None]]
+    died: Callable[[Work, dict[str, Any], str], Awaitable[None]] | None = None
+    """Called with the dead job's arguments and its last error, in a job of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recurring:
+    """A job for each tenant by the clock (cron, UTC)."""
+
+    name: str
+    kind: str
+    cron: str
+
+
+@dataclass(slots=True)
+class Registry:
+    """The catalogue of one process."""
+
+    signals: dict[str, SignalType] = field(default_factory=dict)
+    handlers: dict[str, list[Handler]] = field(default_factory=dict)
+    directives: dict[str, DirectiveType] = field(default_factory=dict)
+    tools: dict[str, Tool] = field(default_factory=dict)
+    jobs: dict[str, JobKind] = field(default_factory=dict)
+    recurring: dict[str, Recurring] = field(default_factory=dict)
+
+    def add_signal(self, name: str, about: str, *, retention: str = "standard") -> None:
+        """Catalogue a fact."""
+        _once(self.signals, name, SignalType(name, about, retention))
+
+    def on(self, signal_name: str, handler: Handler) -> None:
+        """React to a catalogued fact."""
+        if signal_name not in self.signals:
+            raise InvalidInput(f"Nobody catalogued the signal {signal_name!r}.")
+        listeners = self.handlers.setdefault(signal_name, [])
+        assert all(other.name != handler.name for other in listeners), handler.name
+        listeners.append(handler)
+
+    def add_directive(self, kind: DirectiveType) -> None:
+        """Make an intent executable."""
+        _once(self.directives, kind.name, kind)
+
+    def add_tool(self, tool: Tool) -> None:
+        """Offer a tool to agents."""
+        _once(self.tools, tool.name, tool)
+
+    def add_job(self, kind: JobKind) -> None:
+        """Make a kind of job runnable; kinds that nobody added stay available for a newer worker."""
+        _once(self.jobs, kind.name, kind)
+
+    def add_recurring(self, recurring: Recurring) -> None:
+        """Run a kind of job by the clock."""
+        assert recurring.kind in self.jobs, recurring.kind
+        _once(self.recurring, recurring.name, recurring)
+
+    def find_handler(self, signal_name: str, handler_name: str) -> Handler | None:
+        """None when this program no longer has it."""
+        return next((h for h in self.handlers.get(signal_name, ()) if h.name == handler_name), None)
+
+
+def _once(table: dict[str, T], name: str, value: T) -> None:
+    assert name not in table, f"{name!r} is registered twice"
+    table[name] = value
