@@ -78,8 +78,9 @@ class Inbound:
 
     external_id: the provider's id of the message; event_key: unique for this very event (a message and its
     second edit differ), the same when the provider repeats itself. sent_at_ms: the provider's own clock, unix
-    milliseconds; orders messages within a place. addressed: the far side's grammar says that it is meant for us
-    (a direct message, or our mention). text: normalised, as a model may read it. raw: the exact bytes.
+    milliseconds; orders messages within a place. mentions_us: our mention, by the far side's grammar. addressed: a new
+    message, not our own nor the system's, that is meant for us (a direct message, or our mention); an edit never is.
+    text: normalised, as a model may read it. raw: the exact bytes, where the far side sends the event on its own.
     cursor: what to `ack` once this event is committed. caught_up: read by catch-up, not live.
     """
 
@@ -135,13 +136,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """What `open` learned. account_key: identifies server + account, for "one account, one installation"."""
+    """What `open` learned. account_key: identifies server + account, for "one account, one installation".
+
+    server_now_ms: the far side's clock (unix ms, 0 = unknown); an install's moment is taken from it, not from ours.
+    """
 
     account_id: str
     account_name: str
     account_key: str
     server_version: str = ""
     max_text_runes: int = 16383
+    server_now_ms: int = 0
 
 
 class ConnectionState(StrEnum):

@@ -12,7 +12,7 @@
     ├── Misconfigured               ASK_HUMAN  wrong team, not a bot, not this kind of server
     └── Refused                     GIVE_UP    the far side will never accept this message
         ├── TooLong                            over the server's limit
-        └── PlaceGone                          channel archived, root deleted, removed from the channel
+        └── PlaceGone                          channel archived, thread's root deleted
 
 No message text and no secret is ever part of an error's own text.
 """

@@ -1,0 +1,169 @@
+"""The run loop: connect, catch up, go live; after any fault once more, until a person has to mend something."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from adapters.contract import ConnectionState, Cursor, Inbound, Observer
+from adapters.errors import AdapterError, CredentialRefused, Passing, TimedOut
+from adapters.mattermost.accounts import Directory
+from adapters.mattermost.catchup import CatchUp
+from adapters.mattermost.client import Api
+from adapters.mattermost.cursor import Position
+from adapters.mattermost.normalise import Normaliser, live_happening
+from adapters.mattermost.parse import Frame, MalformedFrame
+from adapters.mattermost.session import Session
+from adapters.mattermost.settings import MattermostSettings
+from adapters.mattermost.socket import Resume, Socket
+
+log = logging.getLogger(__name__)
+REMEMBERED_KEYS = 20_000
+
+
+class Listener:
+    """One reading of one account's events. Not to be used twice."""
+
+    def __init__(
+        self, api: Api, settings: MattermostSettings, session: Session, observer: Observer, cursor: Cursor
+    ) -> None:
+        self._api = api
+        self._settings = settings
+        self._observer = observer
+        now_ms = api.client.server_now_ms
+        start_at_ms = settings.start_at_ms or (0 if cursor else now_ms())
+        self._position = Position.parse(cursor, start_at_ms)
+        directory = Directory(api, session.user_id)
+        self._normaliser = Normaliser(directory, session.user_id, session.username, now_ms)
+        self._catch_up = CatchUp(api, directory, settings.pace, start_at_ms, list(session.team_ids), observer)
+        self._told: OrderedDict[str, None] = OrderedDict()
+        self._resume: Resume | None = None
+        self._socket: Socket | None = None
+        self._stopping = asyncio.Event()
+        self._failures = 0
+
+    async def stop(self) -> None:
+        """End the iteration soon; idempotent."""
+        self._stopping.set()
+        if self._socket is not None:
+            await self._socket.end()
+
+    async def events(self) -> AsyncIterator[Inbound]:
+        """Yield for ever. Raises only what a person must mend."""
+        while not self._stopping.is_set():
+            fault: AdapterError | None = None
+            self._observer.state_changed(ConnectionState.CONNECTING)
+            try:
+                async for inbound in self._one_connection():
+                    yield inbound
+                fault = self._socket.error if self._socket else None
+            except AdapterError as error:
+                fault = error
+            self._observer.state_changed(ConnectionState.DISCONNECTED, fault)
+            await self._after(fault)
+
+    async def _one_connection(self) -> AsyncIterator[Inbound]:
+        """One websocket connection from its beginning to its end."""
+        resume, self._resume = (
+            self._resume,
+            None,
+        )  # after a fault half-way frames are missing: then start afresh
+        async with Socket(self._settings, self._api.client.address, resume) as socket:
+            self._socket = socket
+            if resume is not None:
+                self._observer.state_changed(ConnectionState.CONNECTED)
+            else:
+                await self._expect_hello(socket)
+                async for inbound in self._missed():
+                    yield inbound
+            while (frame := await socket.next_frame()) is not None:
+                async for inbound in self._tell(frame, socket):
+                    yield inbound
+            self._resume = socket.resume
+
+    async def _expect_hello(self, socket: Socket) -> None:
+        try:
+            async with asyncio.timeout(self._settings.pace.hello_timeout_s):
+                frame = await socket.next_frame()
+        except TimeoutError as error:
+            raise TimedOut("the server accepted the websocket and did not greet") from error
+        if frame is None or frame.event != "hello":
+            # The server hangs up on a bad token without a word; the REST call in `_after` will tell.
+            raise socket.error or TimedOut("the server ended the websocket before it greeted")
+
+    async def _tell(self, frame: Frame, socket: Socket) -> AsyncIterator[Inbound]:
+        self._failures = 0
+        if frame.event == "hello":  # a resume that the server could not grant
+            async for inbound in self._missed():
+                yield inbound
+            return
+        try:
+            inbound_now = await self._live(frame, socket.connection_id)
+        except MalformedFrame as error:
+            log.warning(
+                "mattermost: %s frame skipped: %s (%d bytes)", frame.event[:40], error, len(frame.raw)
+            )
+            return
+        if inbound_now is not None:
+            yield inbound_now
+
+    async def _missed(self) -> AsyncIterator[Inbound]:
+        self._observer.state_changed(ConnectionState.CATCHING_UP)
+        async for happening, channel in self._catch_up.happenings(self._position):
+            if self._is_new(happening.key):
+                yield await self._normaliser.caught_up(happening, channel, self._position.dump())
+        self._failures = 0
+        self._observer.state_changed(ConnectionState.CONNECTED)
+
+    async def _live(self, frame: Frame, connection_id: str) -> Inbound | None:
+        happening = live_happening(frame)
+        if happening is None:
+            log.debug("mattermost: %s frame ignored", frame.event[:40])
+            return await self._normaliser.membership(frame, connection_id, self._position.dump())
+        if happening.key in self._told:
+            return None
+        inbound = await self._normaliser.live(happening, frame, Cursor(""))
+        self._is_new(happening.key)
+        self._position.went_live(min(happening.happened_at_ms, self._api.client.server_now_ms() + 1000))
+        return replace(inbound, cursor=self._position.dump())
+
+    def _is_new(self, key: str) -> bool:
+        """Remember an event as told. What is told twice does no harm; it is only a waste."""
+        if key in self._told:
+            return False
+        self._told[key] = None
+        if len(self._told) > REMEMBERED_KEYS:
+            self._told.popitem(last=False)
+        return True
+
+    async def _after(self, fault: AdapterError | None) -> None:
+        """Raise what a person must mend, otherwise wait before the next try."""
+        if isinstance(fault, CredentialRefused):
+            raise fault
+        if self._failures:
+            await self._check_token()
+        wait_s = self._wait_s(fault)
+        self._failures += 1
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    async def _check_token(self) -> None:
+        try:
+            await self._api.users.get_user("me")
+        except CredentialRefused:
+            raise
+        except AdapterError as error:
+            log.info("mattermost: still away: %s", error)
+
+    def _wait_s(self, fault: AdapterError | None) -> float:
+        pace = self._settings.pace
+        ceiling_s: float = min(pace.backoff_most_s, pace.backoff_first_s * 2 ** min(self._failures, 16))
+        asked_s: float = fault.retry_after_s or 0.0 if isinstance(fault, Passing) else 0.0
+        return max(ceiling_s * random.uniform(0.5, 1.0), asked_s)
