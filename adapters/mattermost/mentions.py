@@ -28,7 +28,7 @@ _MARKDOWN = MarkdownIt("zero", {"html": False, "maxNesting": 50}).enable(
         "entity",
     ]
 )
-_ADDRESS = re.compile(r"(?:\b[a-z][a-z0-9+.-]*://|\bwww\.)[^\s<>]+", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?<![^\s*_~(])(?:(?:https?|ftp)://|www\d{0,3}\.)[^\s<]+", re.IGNORECASE)
 _WORD = re.compile(r"(?:[^\W]|[:.\-@])+")
 _EDGES = ":.-_"
 
