@@ -6,14 +6,14 @@ catalogue: a name that nobody registered is an error at its first use, not a sig
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fleetprompt.kernel.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from fleetprompt.model import Signal
+    from fleetprompt.model import Conversation, Directive, Signal
     from fleetprompt.runtime.directives.types import DirectiveType
     from fleetprompt.runtime.jobs.work import Work
     from fleetprompt.runtime.tools.tool import Tool
@@ -40,6 +40,8 @@ class Handler:
 
     name: str
     run: Callable[[TenantSession, Signal], Awaitable[None]]
+    wants: Callable[[Mapping[str, Any]], bool] | None = None
+    """Judges by the payload alone whether there is anything to do; spares the job. None = always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,16 @@ class Recurring:
     cron: str
 
 
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """How an answer reaches the people of a connector's conversations: as which directive, with which arguments."""
+
+    connector: str
+    directive: str
+    arguments: Callable[[Conversation, str], dict[str, Any]]
+    """(conversation, text) -> the directive's arguments."""
+
+
 @dataclass(slots=True)
 class Registry:
     """The catalogue of one process."""
@@ -71,6 +83,9 @@ class Registry:
     tools: dict[str, Tool] = field(default_factory=dict)
     jobs: dict[str, JobKind] = field(default_factory=dict)
     recurring: dict[str, Recurring] = field(default_factory=dict)
+    channels: dict[str, Channel] = field(default_factory=dict)
+    settled: list[Callable[[TenantSession, Directive], Awaitable[None]]] = field(default_factory=list)
+    """Called in the transaction in which a directive ends, however it ends."""
 
     def add_signal(self, name: str, about: str, *, retention: str = "standard") -> None:
         """Catalogue a fact."""
@@ -100,6 +115,11 @@ class Registry:
         """Run a kind of job by the clock."""
         assert recurring.kind in self.jobs, recurring.kind
         _once(self.recurring, recurring.name, recurring)
+
+    def add_channel(self, channel: Channel) -> None:
+        """Let agents answer in a connector's conversations."""
+        assert channel.directive in self.directives, channel.directive
+        _once(self.channels, channel.connector, channel)
 
     def find_handler(self, signal_name: str, handler_name: str) -> Handler | None:
         """None when this program no longer has it."""

@@ -1,0 +1,77 @@
+"""How a directive ends, in the caller's transaction: its state, its signal, and those who wait for it."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from fleetprompt.kernel.ids import DirectiveId
+from fleetprompt.model import Directive, Effect
+from fleetprompt.model.states import DirectiveState, EffectState
+from fleetprompt.runtime.directives.tell import tell
+from fleetprompt.runtime.moves import move
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.tenancy import TenantSession
+
+
+async def succeed(session: TenantSession, registry: Registry, directive: Directive) -> None:
+    """All its effects are sent."""
+    receipts = [effect.receipt or {} for effect in await effects_of(session, directive)]
+    result = {"receipts": receipts}
+    await move(
+        session, directive, DirectiveState.SUCCEEDED, result=result, error=None, finished_at=func.now()
+    )
+    kind = registry.directives.get(directive.name)
+    if kind is not None:
+        await kind.delivered(session, directive, receipts)
+    await tell(session, registry, directive, "directive.succeeded", attempt=directive.attempt)
+    await _settled(session, registry, directive)
+
+
+async def fail(
+    session: TenantSession, registry: Registry, directive: Directive, code: str, reason: str
+) -> None:
+    """It will not happen, unless a person retries it."""
+    await move(
+        session, directive, DirectiveState.FAILED, error_code=code, error=reason, finished_at=func.now()
+    )
+    await tell(session, registry, directive, "directive.failed", error_code=code, error=reason)
+    await _settled(session, registry, directive)
+
+
+async def leave_unknown(
+    session: TenantSession, registry: Registry, directive: Directive, reason: str
+) -> None:
+    """Parked, visible, until a person settles it."""
+    for effect in await effects_of(session, directive):
+        if effect.state == EffectState.SENDING:
+            await move(session, effect, EffectState.UNKNOWN, error=reason)
+    await move(session, directive, DirectiveState.OUTCOME_UNKNOWN, error_code="outcome_unknown", error=reason)
+    await tell(session, registry, directive, "directive.outcome_unknown", error=reason)
+    await _settled(session, registry, directive)
+
+
+async def withdraw(
+    session: TenantSession, registry: Registry, directive: Directive, code: str, reason: str
+) -> None:
+    """Canceled, rejected or expired: it never ran. The signal is the caller's."""
+    await move(
+        session, directive, DirectiveState.CANCELED, error_code=code, error=reason, finished_at=func.now()
+    )
+    await _settled(session, registry, directive)
+
+
+async def effects_of(session: TenantSession, directive: Directive) -> list[Effect]:
+    """Its effects, in order."""
+    return list(
+        await session.scalars(select(Effect).where(Effect.directive_id == directive.id).order_by(Effect.part))
+    )
+
+
+async def lock(session: TenantSession, directive_id: DirectiveId) -> Directive | None:
+    """The directive, held until the end of the transaction."""
+    return await session.scalar(select(Directive).where(Directive.id == directive_id).with_for_update())
+
+
+async def _settled(session: TenantSession, registry: Registry, directive: Directive) -> None:
+    for told in registry.settled:
+        await told(session, directive)

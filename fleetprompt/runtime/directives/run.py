@@ -1,0 +1,235 @@
+"""The runner: `sending` is written before the call, and whoever finds `sending` looks before repeating.
+
+    begin     requested -> running, the effects planned, the first of them `sending`        (one commit)
+    perform   the call, outside any transaction
+    record    `sent`, and the next part `sending` or the directive's end                    (one commit)
+
+A death anywhere leaves either `requested` (nothing was tried), or `sending` (look it up), or `sent` (go on).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+
+from fleetprompt.kernel import clock, faults
+from fleetprompt.kernel.ids import DirectiveId, new_id
+from fleetprompt.model import Directive, Effect
+from fleetprompt.model.states import DirectiveState, EffectState
+from fleetprompt.runtime.directives import end
+from fleetprompt.runtime.directives.request import digest
+from fleetprompt.runtime.directives.types import (
+    Absent,
+    Delivered,
+    DirectiveType,
+    EffectTry,
+    Refused,
+    RetryIn,
+    Unclear,
+)
+from fleetprompt.runtime.jobs.run import backoff_s
+from fleetprompt.runtime.jobs.work import Postpone, Work
+from fleetprompt.runtime.moves import move
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.tenancy import TenantSession
+
+LOOK_UPS = 5  # with backoff about half a minute; then a person has to settle it
+PATIENCE_S = 3600.0  # for a far side that cannot even be asked
+UNKNOWN_KIND_WAIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The effect that is `sending` now. repeated: it was so already, so look first."""
+
+    kind: DirectiveType
+    directive_id: DirectiveId
+    attempt: EffectTry
+    repeated: bool
+    last: bool
+
+
+async def run_directive(registry: Registry, work: Work, directive_id: DirectiveId) -> None:
+    """Carry it out as far as it goes now; raises Postpone to go on later."""
+    current = await _begin(registry, work, directive_id)
+    while current is not None:
+        faults.reach("effect.recorded_sending")
+        outcome = await _look_then_perform(current)
+        faults.reach("effect.performed")
+        current = await _record(registry, work, current, outcome)
+
+
+async def _begin(registry: Registry, work: Work, directive_id: DirectiveId) -> Current | None:
+    async with work.step() as session:
+        directive = await end.lock(session, directive_id)
+        if directive is None or directive.state not in (DirectiveState.REQUESTED, DirectiveState.RUNNING):
+            return None
+        kind = registry.directives.get(directive.name)
+        if kind is None:
+            raise Postpone(UNKNOWN_KIND_WAIT_S, f"no directive {directive.name!r} here")
+        if directive.state == DirectiveState.REQUESTED:
+            if not _approval_holds(directive):
+                await end.fail(
+                    session, registry, directive, "approval_void", "The approval is for other arguments."
+                )
+                return None
+            await _start(session, kind, directive)
+        return await _next(session, registry, kind, directive)
+
+
+def _approval_holds(directive: Directive) -> bool:
+    """An approval binds the digest of the exact arguments, and is checked again when they are used."""
+    if directive.approval_reason is None:
+        return True
+    return directive.approved_digest == digest(directive.arguments)
+
+
+async def _start(session: TenantSession, kind: DirectiveType, directive: Directive) -> None:
+    started = directive.started_at or func.now()
+    await move(
+        session,
+        directive,
+        DirectiveState.RUNNING,
+        attempt=directive.attempt + 1,
+        started_at=started,
+        error=None,
+    )
+    if await end.effects_of(session, directive):
+        return
+    requests = await kind.effector.plan(session, directive)
+    rows = [
+        {
+            "id": new_id(),
+            "directive_id": directive.id,
+            "part": part,
+            "key": f"{directive.id}.{part}",
+            "state": EffectState.PLANNED,
+            "request": request,
+        }
+        for part, request in enumerate(requests)
+    ]
+    await session.execute(insert(Effect), rows)
+
+
+async def _next(
+    session: TenantSession, registry: Registry, kind: DirectiveType, directive: Directive
+) -> Current | None:
+    """The first effect that is not sent, now `sending`; None when all are, and the directive has succeeded."""
+    effects = await end.effects_of(session, directive)
+    effect = next((e for e in effects if e.state != EffectState.SENT), None)
+    if effect is None:
+        await end.succeed(session, registry, directive)
+        return None
+    repeated = effect.state == EffectState.SENDING
+    if not repeated:
+        tried = effect.first_tried_at or func.now()
+        await move(session, effect, EffectState.SENDING, tries=effect.tries + 1, first_tried_at=tried)
+    last = effect.part == effects[-1].part
+    return Current(kind, DirectiveId(directive.id), _as_try(session, directive, effect), repeated, last)
+
+
+def _as_try(session: TenantSession, directive: Directive, effect: Effect) -> EffectTry:
+    assert effect.first_tried_at is not None
+    return EffectTry(
+        session.tenant,
+        directive.id,
+        directive.installation_id,
+        effect.part,
+        effect.key,
+        effect.request,
+        effect.tries,
+        int(effect.first_tried_at.timestamp() * 1000),
+    )
+
+
+async def _look_then_perform(current: Current) -> Delivered | RetryIn | Refused | Unclear:
+    effector = current.kind.effector
+    if current.repeated:
+        found = await effector.look_up(current.attempt)
+        if not isinstance(found, Absent):
+            return Unclear(found.reason, unreachable=True) if isinstance(found, RetryIn) else found
+    return await effector.perform(current.attempt)
+
+
+async def _record(
+    registry: Registry, work: Work, current: Current, outcome: Delivered | RetryIn | Refused | Unclear
+) -> Current | None:
+    match outcome:
+        case Delivered(receipt):
+            return await _record_sent(registry, work, current, receipt)
+        case RetryIn():
+            await _record_retry(registry, work, current, outcome)
+        case Refused(code, reason):
+            await _record_refused(registry, work, current, code, reason)
+        case Unclear():
+            await _record_unclear(registry, work, current, outcome)
+        case other:
+            assert_never(other)
+    return None
+
+
+async def _record_sent(
+    registry: Registry, work: Work, current: Current, receipt: dict[str, object]
+) -> Current | None:
+    async with work.finish() if current.last else work.step() as session:
+        directive, effect = await _reread(session, current)
+        await move(session, effect, EffectState.SENT, receipt=receipt, finished_at=func.now(), error=None)
+        return await _next(session, registry, current.kind, directive)
+
+
+async def _record_retry(registry: Registry, work: Work, current: Current, outcome: RetryIn) -> None:
+    async with work.step() as session:
+        directive, effect = await _reread(session, current)
+        failures = directive.failures + (0 if outcome.forgiven else 1)
+        if failures > current.kind.max_failures:
+            await move(session, effect, EffectState.FAILED, error=outcome.reason)
+            await end.fail(session, registry, directive, outcome.code, outcome.reason)
+            return
+        await move(session, effect, EffectState.PLANNED, error=outcome.reason)
+        await move(
+            session,
+            directive,
+            DirectiveState.REQUESTED,
+            failures=failures,
+            error_code=outcome.code,
+            error=outcome.reason,
+        )
+    wait_s = backoff_s(max(1, failures)) if outcome.seconds is None else outcome.seconds
+    raise Postpone(wait_s, outcome.reason)
+
+
+async def _record_refused(registry: Registry, work: Work, current: Current, code: str, reason: str) -> None:
+    async with work.finish() as session:
+        directive, effect = await _reread(session, current)
+        await move(session, effect, EffectState.FAILED, error=reason)
+        await end.fail(session, registry, directive, code, reason)
+
+
+async def _record_unclear(registry: Registry, work: Work, current: Current, outcome: Unclear) -> None:
+    """Stay `sending`, so that the next try looks first; in the end a person has to settle it."""
+    async with work.step() as session:
+        directive, effect = await _reread(session, current)
+        effect.tries, effect.error = effect.tries + 1, outcome.reason
+        await session.flush()
+        if _given_up(effect, outcome):
+            await end.leave_unknown(session, registry, directive, outcome.reason)
+            return
+        wait_s = min(30.0, backoff_s(effect.tries))
+    raise Postpone(wait_s, outcome.reason)
+
+
+def _given_up(effect: Effect, outcome: Unclear) -> bool:
+    assert effect.first_tried_at is not None
+    if outcome.unreachable:
+        return (clock.now() - effect.first_tried_at).total_seconds() > PATIENCE_S
+    return effect.tries > LOOK_UPS
+
+
+async def _reread(session: TenantSession, current: Current) -> tuple[Directive, Effect]:
+    directive = await end.lock(session, current.directive_id)
+    assert directive is not None
+    effects = await end.effects_of(session, directive)
+    return directive, effects[current.attempt.part]

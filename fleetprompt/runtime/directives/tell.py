@@ -1,0 +1,54 @@
+"""The signals of a directive's life."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleetprompt.model import Directive
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import Actor, NewSignal, emit
+from fleetprompt.tenancy import TenantSession
+
+NAMES = {
+    "directive.approval_requested": "A directive waits for a person.",
+    "directive.approved": "A person let a directive go ahead.",
+    "directive.rejected": "A person refused a directive.",
+    "directive.expired": "Nobody decided about a directive in time.",
+    "directive.canceled": "A person withdrew a directive.",
+    "directive.succeeded": "A directive's effects are all done.",
+    "directive.failed": "A directive will not be carried out.",
+    "directive.outcome_unknown": "Nobody can tell whether an effect happened; a person has to settle it.",
+    "directive.resolved": "A person settled an unknown outcome.",
+    "directive.retried": "A person gave a failed directive another round.",
+}
+
+
+async def tell(
+    session: TenantSession,
+    registry: Registry,
+    directive: Directive,
+    name: str,
+    by: Actor | None = None,
+    **more: Any,
+) -> None:
+    """Emit one of them; deduplicated by directive, name and attempt, so that a second failure is a second fact."""
+    payload = {
+        "directive_id": str(directive.id),
+        "directive": directive.name,
+        "summary": directive.summary,
+        **more,
+    }
+    await emit(
+        session,
+        registry,
+        NewSignal(
+            name,
+            payload,
+            by or Actor(directive.actor_kind, directive.actor_id, directive.actor_name),
+            dedupe_key=f"{name}:{directive.id}:{directive.attempt}",
+            correlation_id=directive.correlation_id,
+            causation_id=directive.id,
+            installation_id=directive.installation_id,
+            conversation_id=directive.conversation_id,
+        ),
+    )

@@ -1,0 +1,134 @@
+"""The one way a fact enters: in the transaction of the change that it reports, together with its handlers' jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from fleetprompt.kernel import clock
+from fleetprompt.kernel.errors import InvalidInput
+from fleetprompt.kernel.ids import SignalId, new_id
+from fleetprompt.model import Signal, SignalRaw
+from fleetprompt.runtime.jobs import NewJob, enqueue
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.tenancy import TenantSession
+
+ACTOR_KINDS = ("human", "agent", "system", "integration")
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who caused it: kind is human, agent, system or integration; id is stable, name is for display."""
+
+    kind: str
+    id: str
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.kind in ACTOR_KINDS, self.kind
+
+
+SYSTEM = Actor("system", "fleetprompt", "FleetPrompt")
+
+
+@dataclass(frozen=True, slots=True)
+class NewSignal:
+    """A fact to be told.
+
+    dedupe_key: the same for the same fact, however often it is told; None = always new. payload: JSON without
+    secrets, normalised (`kernel.json.clean`). raw: the exact bytes it was read from. lane, position: the order in
+    which handlers see it (see `NewJob`).
+    """
+
+    name: str
+    payload: Mapping[str, Any]
+    actor: Actor
+    dedupe_key: str | None = None
+    correlation_id: UUID | None = None
+    causation_id: UUID | None = None
+    installation_id: UUID | None = None
+    conversation_id: UUID | None = None
+    occurred_at: datetime | None = None
+    raw: bytes | None = None
+    lane: str | None = None
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """fresh: False when the fact was known already; then nothing was written and nobody was told."""
+
+    id: SignalId
+    fresh: bool
+
+
+async def emit(session: TenantSession, registry: Registry, new: NewSignal) -> Emitted:
+    """Store a fact and enqueue its handlers, in the caller's transaction. Raises InvalidInput for an unknown name."""
+    kind = registry.signals.get(new.name)
+    if kind is None:
+        raise InvalidInput(f"Nobody catalogued the signal {new.name!r}.")
+    signal_id = SignalId(new_id())
+    row = _row(signal_id, new, kind.retention)
+    inserted = (
+        insert(Signal).values(row).on_conflict_do_nothing(index_elements=["dedupe_key"]).returning(Signal.id)
+    )
+    if (await session.execute(inserted)).scalar_one_or_none() is None:
+        return Emitted(await _known(session, new), fresh=False)
+    if new.raw is not None:
+        await session.execute(insert(SignalRaw).values(signal_id=signal_id, body=new.raw))
+    await fan_out(session, registry, signal_id, new)
+    return Emitted(signal_id, fresh=True)
+
+
+async def fan_out(session: TenantSession, registry: Registry, signal_id: SignalId, new: NewSignal) -> int:
+    """A job for each handler that wants it; returns how many."""
+    handlers = [h for h in registry.handlers.get(new.name, ()) if h.wants is None or h.wants(new.payload)]
+    correlation_id = new.correlation_id or signal_id
+    jobs = [
+        NewJob(
+            "signal.handle",
+            {"signal_id": str(signal_id), "handler": handler.name},
+            lane=new.lane,
+            position=new.position,
+            unique_key=f"signal:{signal_id}:{handler.name}",
+            correlation_id=correlation_id,
+        )
+        for handler in handlers
+    ]
+    await enqueue(session, *jobs)
+    return len(jobs)
+
+
+async def _known(session: TenantSession, new: NewSignal) -> SignalId:
+    found = await session.scalar(select(Signal.id).where(Signal.dedupe_key == new.dedupe_key))
+    assert found is not None
+    return SignalId(found)
+
+
+def _row(signal_id: SignalId, new: NewSignal, retention: str) -> dict[str, Any]:
+    return {
+        "id": signal_id,
+        "name": new.name,
+        "dedupe_key": new.dedupe_key,
+        "correlation_id": new.correlation_id or signal_id,
+        "causation_id": new.causation_id,
+        "actor_kind": new.actor.kind,
+        "actor_id": new.actor.id,
+        "actor_name": new.actor.name,
+        "installation_id": new.installation_id,
+        "conversation_id": new.conversation_id,
+        "payload": {**dict(new.payload), **_order(new)},
+        "retention": retention,
+        "occurred_at": new.occurred_at or clock.now(),
+    }
+
+
+def _order(new: NewSignal) -> dict[str, Any]:
+    """Kept with the fact, so that a replay is handled in the same lane."""
+    return {"lane": new.lane, "position": new.position} if new.lane is not None else {}

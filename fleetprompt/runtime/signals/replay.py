@@ -1,0 +1,64 @@
+"""Replay: handlers see chosen signals again. They derive the same keys as before, so no effect is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from fleetprompt.kernel.ids import SignalId
+from fleetprompt.model import Signal
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals.emit import Actor, NewSignal, emit, fan_out
+from fleetprompt.tenancy import TenantSession
+
+REPLAY_LIMIT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which signals; all given conditions hold together. At least one is needed."""
+
+    ids: Sequence[UUID] = ()
+    name: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def replay(session: TenantSession, registry: Registry, chosen: Chosen, actor: Actor) -> tuple[int, int]:
+    """Hand chosen signals to their handlers again; returns (signals, jobs) and leaves an audit signal."""
+    signals = list(await session.scalars(_query(chosen)))
+    jobs = 0
+    for signal in signals:
+        jobs += await fan_out(session, registry, SignalId(signal.id), as_new(signal))
+    payload = {"signals": len(signals), "jobs": jobs, "name": chosen.name}
+    await emit(session, registry, NewSignal("signals.replayed", payload, actor))
+    return len(signals), jobs
+
+
+def as_new(signal: Signal) -> NewSignal:
+    """A stored signal in the shape in which it was told."""
+    return NewSignal(
+        signal.name,
+        signal.payload,
+        Actor(signal.actor_kind, signal.actor_id, signal.actor_name),
+        correlation_id=signal.correlation_id,
+        lane=signal.payload.get("lane"),
+        position=signal.payload.get("position", 0),
+    )
+
+
+def _query(chosen: Chosen) -> Select[Signal]:
+    query = select(Signal).order_by(Signal.id).limit(REPLAY_LIMIT)
+    if chosen.ids:
+        query = query.where(Signal.id.in_(chosen.ids))
+    if chosen.name is not None:
+        query = query.where(Signal.name == chosen.name)
+    if chosen.since is not None:
+        query = query.where(Signal.occurred_at >= chosen.since)
+    if chosen.until is not None:
+        query = query.where(Signal.occurred_at < chosen.until)
+    return query
