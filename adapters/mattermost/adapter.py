@@ -19,7 +19,7 @@ from adapters.contract import (
     Receipt,
     SilentObserver,
 )
-from adapters.errors import AdapterError, Passing
+from adapters.errors import AdapterError, Passing, Unreachable
 from adapters.mattermost.client import Api, WireClient
 from adapters.mattermost.listen import Listener
 from adapters.mattermost.send import create_post, find_post, patch_post, show_typing
@@ -51,14 +51,17 @@ class MattermostAdapter:
         self._api: Api | None = None
         self._session: Session | None = None
         self._listeners: set[Listener] = set()
+        self._is_closed = False
 
     async def open(self) -> Connected:
         """Log in: find the account, its teams and the server's limits."""
+        self._is_closed = False
         session = await self._opened()
         return session.connected(self._client())
 
     async def close(self) -> None:
         """End listening and give the connections back."""
+        self._is_closed = True
         for listener in list(self._listeners):
             await listener.stop()
         api, self._api, self._session = self._api, None, None
@@ -66,7 +69,8 @@ class MattermostAdapter:
             await api.client.close()
 
     async def check(self) -> list[Check]:
-        """The set-up test."""
+        """The set-up test; the adapter is open afterwards."""
+        self._is_closed = False
         try:
             api = self._client()
         except AdapterError as error:
@@ -125,11 +129,15 @@ class MattermostAdapter:
             try:
                 return await self._opened()
             except Passing as fault:
+                if self._is_closed:
+                    raise
                 self._observer.state_changed(ConnectionState.DISCONNECTED, fault)
                 await asyncio.sleep(max(wait_s, fault.retry_after_s or 0))
                 wait_s = min(pace.backoff_most_s, wait_s * 2)
 
     def _client(self) -> Api:
+        if self._is_closed:
+            raise Unreachable("the adapter is closed", advice="Open it again.")
         if self._api is None:
             self._api = Api(WireClient(self._settings, self._clock_ms))
         return self._api

@@ -18,7 +18,8 @@ from adapters.mattermost.client import Api
 from adapters.mattermost.cursor import Position
 from adapters.mattermost.normalise import Happening
 from adapters.mattermost.parse import Channel, MalformedFrame, Post, parse_channel, posts_in
-from adapters.mattermost.settings import Pace
+from adapters.mattermost.session import choose_teams
+from adapters.mattermost.settings import MattermostSettings
 
 log = logging.getLogger(__name__)
 PAGE_POSTS = 200  # the server's most
@@ -32,16 +33,15 @@ class CatchUp:
         self,
         api: Api,
         directory: Directory,
-        pace: Pace,
+        settings: MattermostSettings,
         start_at_ms: int,
-        team_ids: list[str],
         observer: Observer,
     ) -> None:
         self._api = api
         self._directory = directory
-        self._pace = pace
+        self._settings = settings
+        self._pace = settings.pace
         self._start_at_ms = start_at_ms
-        self._team_ids = team_ids
         self._observer = observer
 
     async def happenings(self, position: Position) -> AsyncIterator[tuple[Happening, Channel]]:
@@ -63,7 +63,7 @@ class CatchUp:
     async def _channels(self) -> list[Channel]:
         """Every channel that the account is in, direct and group messages with them, least recently used first."""
         found: dict[str, Channel] = {}
-        for team_id in self._team_ids:
+        for team_id in choose_teams(await self._api.teams.get_user_teams("me"), self._settings):
             for value in await self._api.channels.get_channels_for_user("me", team_id):
                 try:
                     channel = self._directory.learn(parse_channel(value))
@@ -102,7 +102,7 @@ class CatchUp:
             params["before"] = _page_end(posts)
         return [
             Happening(EventKind.MESSAGE, post, post.create_at)
-            for post in seen.values()
+            for post in reversed(seen.values())
             if post.create_at >= from_ms and not post.original_id and not post.delete_at
         ]
 

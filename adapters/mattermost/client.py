@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -21,11 +22,12 @@ from mattermostdriver.endpoints.system import System
 from mattermostdriver.endpoints.teams import Teams
 from mattermostdriver.endpoints.users import Users
 
-from adapters.errors import AdapterError, FarSideFailed, Misconfigured, OutcomeUnknown, Passing
+from adapters.errors import AdapterError, FarSideFailed, Misconfigured, OutcomeUnknown, Passing, Unreachable
 from adapters.mattermost.decode import MalformedJson, decode
 from adapters.mattermost.faults import HTTP_ERRORS, refusal, translate
 from adapters.mattermost.settings import MattermostSettings, ServerAddress
 
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 Params = Mapping[str, str | int]
 
 
@@ -86,6 +88,8 @@ class WireClient:
     async def _once(
         self, method: str, endpoint: str, body: Any, params: Params | None, *, effect: bool
     ) -> Any:
+        if self._http.is_closed:
+            raise Unreachable("the adapter is closed", advice="Open it again.")
         try:
             response = await self._http.request(
                 method, self.address.api_url + endpoint, json=body, params=dict(params) if params else None
@@ -97,7 +101,8 @@ class WireClient:
 
     def _note_server(self, headers: Mapping[str, str]) -> None:
         """Remember the server's clock and version."""
-        self.server_version = headers.get("X-Version-Id", "").split("..")[0] or self.server_version
+        version = _VERSION.match(headers.get("X-Version-Id", ""))
+        self.server_version = version.group() if version else self.server_version
         try:
             told_ms = int(parsedate_to_datetime(headers.get("Date", "")).timestamp() * 1000)
         except (ValueError, TypeError):

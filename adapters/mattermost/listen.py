@@ -39,7 +39,7 @@ class Listener:
         self._position = Position.parse(cursor, start_at_ms)
         directory = Directory(api, session.user_id)
         self._normaliser = Normaliser(directory, session.user_id, session.username, now_ms)
-        self._catch_up = CatchUp(api, directory, settings.pace, start_at_ms, list(session.team_ids), observer)
+        self._catch_up = CatchUp(api, directory, settings, start_at_ms, observer)
         self._told: OrderedDict[str, None] = OrderedDict()
         self._resume: Resume | None = None
         self._socket: Socket | None = None
@@ -142,6 +142,8 @@ class Listener:
 
     async def _after(self, fault: AdapterError | None) -> None:
         """Raise what a person must mend, otherwise wait before the next try."""
+        if self._stopping.is_set():
+            return
         if isinstance(fault, CredentialRefused):
             raise fault
         if self._failures:

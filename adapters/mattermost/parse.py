@@ -135,7 +135,7 @@ def parse_channel(value: Any) -> Channel:
 
 
 def posts_in(page: Any, *, only_ordered: bool) -> tuple[list[Post], int]:
-    """The posts of a page, newest first, and how many were malformed and skipped.
+    """The posts of a page, newest first (in the server's order within a millisecond), and how many were malformed.
 
     only_ordered: leave out what `posts` holds beyond `order` (roots of threads, not part of the page).
     """

@@ -15,11 +15,10 @@ DEFAULT_MAX_RUNES = 16383  # seen on 5.37; 4000 on old databases, which say so
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The account, its teams, and the server's limits."""
+    """The account and the server's limits."""
 
     user_id: str
     username: str
-    team_ids: tuple[str, ...]
     max_text_runes: int
     server_version: str
 
@@ -37,13 +36,14 @@ class Session:
 
 
 async def open_session(api: Api, settings: MattermostSettings) -> Session:
-    """Read account, teams and limits. Raises the tree of `adapters.errors`."""
+    """Read account and limits. Raises the tree of `adapters.errors`."""
     account = await read_account(api, settings)
-    teams = choose_teams(await api.teams.get_user_teams("me"), settings)
+    choose_teams(
+        await api.teams.get_user_teams("me"), settings
+    )  # a wrong team shows at once, not in the run loop
     return Session(
         user_id=account["id"],
         username=account["username"],
-        team_ids=tuple(teams),
         max_text_runes=await read_max_runes(api),
         server_version=api.client.server_version,
     )
