@@ -1,0 +1,15 @@
+"""Logs, metrics and spans. What happened, for which organization, why, at what cost; never a body, never a secret."""
+
+from fleetprompt.telemetry.events import event
+from fleetprompt.telemetry.logs import bound, configure_logging, get_logger
+from fleetprompt.telemetry.spans import configure_tracing, shutdown_tracing, span
+
+__all__ = [
+    "bound",
+    "configure_logging",
+    "configure_tracing",
+    "event",
+    "get_logger",
+    "shutdown_tracing",
+    "span",
+]
