@@ -1,0 +1,59 @@
+"""What machines ask the web process: does it run, can it work, how does it fare."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
+
+from fleetprompt.kernel.errors import FleetPromptError
+from fleetprompt.telemetry import get_logger, metrics
+
+PROBE_S: Final = 2.0  # a probe that hangs is an answer, too
+NO_STORE: Final = {"Cache-Control": "no-store"}
+
+Readiness = Callable[[], Awaitable[str | None]]
+"""None = ready, else the reason why not."""
+
+
+def health_routes(readiness: Readiness, probe_s: float = PROBE_S) -> list[HTTPRouteHandler]:
+    """`/healthz` (the process runs), `/readyz` (503 with a reason while it cannot work), `/metrics` (Prometheus)."""
+
+    @get("/healthz", sync_to_thread=False)
+    def healthz() -> Response[dict[str, str]]:
+        return Response({"status": "ok"}, headers=NO_STORE)
+
+    @get("/readyz")
+    async def readyz() -> Response[dict[str, Any]]:
+        reason = await ask(readiness, probe_s)
+        if reason is None:
+            return Response({"status": "ready"}, status_code=HTTP_200_OK, headers=NO_STORE)
+        body = {"status": "unavailable", "reason": reason}
+        return Response(
+            body, status_code=HTTP_503_SERVICE_UNAVAILABLE, headers={**NO_STORE, "Retry-After": "1"}
+        )
+
+    @get("/metrics", sync_to_thread=False)
+    def exported() -> Response[bytes]:
+        return Response(metrics.rendered(), media_type=metrics.CONTENT_TYPE, headers=NO_STORE)
+
+    return [healthz, readyz, exported]
+
+
+async def ask(readiness: Readiness, probe_s: float = PROBE_S) -> str | None:
+    """The reason why we are not ready, whatever the probe does: answer, raise or hang."""
+    try:
+        return await asyncio.wait_for(readiness(), probe_s)
+    except TimeoutError:
+        return f"The probe did not answer within {probe_s:g} s."
+    except FleetPromptError as error:
+        return str(error)
+    except OSError as error:
+        return f"The database cannot be reached: {type(error).__name__}."
+    except Exception as error:  # noqa: BLE001 (a probe never answers 500; the log says more)
+        get_logger(__name__).warning("the readiness probe failed", exc_info=error)
+        return f"The probe failed: {type(error).__name__}."
