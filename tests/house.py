@@ -1,0 +1,72 @@
+"""A migrated database with two tenants, for tests: what one writes, the other must never see."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from fleetprompt.database.engine import Database
+from fleetprompt.database.migrate import migrate_public
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.tenancy import Tenancy
+from fleetprompt.tenancy.organizations import create_organization
+from tests.database import fresh_database
+
+ACME = TenantSlug("acme")
+GLOBEX = TenantSlug("globex")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """One database of one test. url: for other processes."""
+
+    url: str
+    database: Database
+    tenancy: Tenancy
+
+    async def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Look (or change) as the service's own role, beside all sessions."""
+        connection = await self.database.connect_raw()
+        try:
+            return list(await connection.fetch(sql, *arguments))
+        finally:
+            await connection.close()
+
+    async def value(self, sql: str, *arguments: Any) -> Any:
+        """The first column of the first row; None without one."""
+        found = await self.rows(sql, *arguments)
+        return found[0][0] if found else None
+
+    async def tenant_rows(self, tenant: TenantSlug, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Look (or change) as one tenant, beside all sessions."""
+        connection = await self.database.connect_raw()
+        try:
+            await connection.execute(f"set role r_org_{tenant}; set search_path to org_{tenant}, pg_temp")
+            return list(await connection.fetch(sql, *arguments))
+        finally:
+            await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def bare_house(*, pool_size: int = 20) -> AsyncIterator[House]:
+    """A migrated registry without tenants."""
+    async with fresh_database() as url:
+        database = Database(url, pool_size=pool_size)
+        try:
+            await migrate_public(database)
+            yield House(url, database, Tenancy(database))
+        finally:
+            await database.close()
+
+
+@contextlib.asynccontextmanager
+async def fresh_house(*, pool_size: int = 20) -> AsyncIterator[House]:
+    """With the tenants acme and globex."""
+    async with bare_house(pool_size=pool_size) as house:
+        for slug in (ACME, GLOBEX):
+            await create_organization(house.database, slug)
+        yield house
