@@ -1,0 +1,87 @@
+"""What every action of the sandbox needs: the database, the hub, what the server remembers, its limits."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fleetprompt.sandbox.mattermost.errors import forbidden
+from fleetprompt.sandbox.mattermost.frames import Audience, Event
+from fleetprompt.sandbox.mattermost.hub import Hub, HubLimits
+from fleetprompt.sandbox.mattermost.records import Channel, SandboxUser
+from fleetprompt.sandbox.mattermost.world import World
+
+PENDING_S: Final = 30.0
+IN_FLIGHT: Final = ""
+
+
+class PendingPosts:
+    """The server's memory of `pending_post_id`s: 30 s, lost with a restart."""
+
+    def __init__(self, ttl_s: float = PENDING_S) -> None:
+        self.ttl_s = ttl_s
+        self._posts: dict[str, tuple[str, float]] = {}
+
+    def get(self, pending_post_id: str) -> str | None:
+        """The post's id, `IN_FLIGHT`, or None when it is unknown or too old."""
+        post_id, expires_at = self._posts.get(pending_post_id, (None, 0.0))
+        return post_id if time.monotonic() < expires_at else None
+
+    def put(self, pending_post_id: str, post_id: str) -> None:
+        """Remember from now on."""
+        if len(self._posts) > 10_000:  # the server's cache is bounded too
+            self._posts.pop(next(iter(self._posts)))
+        self._posts[pending_post_id] = (post_id, time.monotonic() + self.ttl_s)
+
+    def forget(self, pending_post_id: str) -> None:
+        """The post was refused."""
+        self._posts.pop(pending_post_id, None)
+
+    def clear(self) -> None:
+        """A restart."""
+        self._posts.clear()
+
+
+@dataclass(slots=True)
+class Site:
+    """One running server. max_post_runes: the database's limit for a message."""
+
+    world: World
+    hub: Hub
+    pending: PendingPosts = field(default_factory=PendingPosts)
+    max_post_runes: int = 16383
+    max_props_runes: int = 8000
+
+    @classmethod
+    def open(cls, state_path: Path | None, limits: HubLimits | None = None) -> Site:
+        """A site on a state file, or in memory."""
+        world = World(state_path)
+        site = cls(world, Hub(world, limits))
+        site.hub.on_typing = site.typing
+        return site
+
+    def forget_memory(self) -> None:
+        """What a restart does to the process: only the database stays."""
+        self.pending.clear()
+        self.hub.clear()
+        self.world.reload()
+
+    def require_member(self, user: SandboxUser, channel: Channel) -> None:
+        """Raises ApiError 403 unless the user is in the channel."""
+        if user.id not in channel.members and not user.is_admin:
+            raise forbidden()
+
+    def require_readable(self, user: SandboxUser, channel: Channel) -> None:
+        """Raises ApiError 403 unless the user may know of the channel: its members, and the team for a public one."""
+        public_to = self.world.teams[channel.team_id].members if channel.kind == "O" else ()
+        if user.id not in public_to:
+            self.require_member(user, channel)
+
+    def typing(self, user: SandboxUser, channel_id: str, parent_id: str) -> None:
+        """Show the others in the channel that the user writes."""
+        channel = self.world.channels.get(channel_id)
+        if channel and user.id in channel.members:
+            audience = Audience(channel_id=channel_id, omit_users=(user.id,))
+            self.hub.publish(Event("typing", {"parent_id": parent_id, "user_id": user.id}, audience))
