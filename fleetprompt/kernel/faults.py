@@ -20,7 +20,7 @@ _POINTS: set[str] = {
     "job.claimed",
     "job.finished",
     "execution.model_called",
-    "execution.model_recorded",
+    "execution.recorded",
     "execution.tool_ran",
     "effect.recorded_sending",
     "effect.performed",

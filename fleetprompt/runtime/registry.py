@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fleetprompt.kernel.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from fleetprompt.kernel.ids import TenantSlug
     from fleetprompt.model import Conversation, Directive, Signal
     from fleetprompt.runtime.directives.types import DirectiveType
     from fleetprompt.runtime.jobs.work import Work
@@ -71,6 +72,8 @@ class Channel:
     directive: str
     arguments: Callable[[Conversation, str], dict[str, Any]]
     """(conversation, text) -> the directive's arguments."""
+    typing: Callable[[TenantSlug, Conversation], Awaitable[None]] | None = None
+    """Shows that an answer is being written; best effort."""
 
 
 @dataclass(slots=True)

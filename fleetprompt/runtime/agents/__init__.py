@@ -1,0 +1,1 @@
+"""Agents: who they are, which one is meant, and what wakes them."""

@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import text
+
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.tenancy import Fence, Tenancy, TenantSession
+
+_LEAVE_TENANT = text("select set_config('role', 'none', true)")
+_FINISH = text("delete from public.job where id = :id")  # its row is held by this transaction's fence
 
 
 class Postpone(Exception):
@@ -34,6 +39,7 @@ class Work:
     max_attempts: int
     correlation_id: UUID | None = None
     finished: bool = field(default=False)
+    concluding: bool = field(default=False)
 
     @property
     def last_attempt(self) -> bool:
@@ -45,6 +51,19 @@ class Work:
         """A transaction that goes on with the job. Raises Fenced if the claim is void."""
         async with self.tenancy.session(self.tenant, fence=self.fence) as session:
             yield session
+        self._conclude()
+
+    async def conclude(self, session: TenantSession) -> None:
+        """Make the transaction of a `step` the last one after all; nothing more may be done in it."""
+        await session.flush()
+        await session.execute(_LEAVE_TENANT)
+        await session.execute(_FINISH, {"id": self.fence.job_id})
+        self.concluding = True
+
+    def _conclude(self) -> None:
+        if self.concluding:
+            self.finished = True
+            faults.reach("job.finished")
 
     @asynccontextmanager
     async def finish(self) -> AsyncIterator[TenantSession]:

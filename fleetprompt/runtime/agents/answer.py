@@ -1,0 +1,172 @@
+"""What wakes an agent: the handler of `chat.message.received`.
+
+Wakes: a message that is addressed to us by the wire's own grammar; with the agent's policy `follow_threads`, also a
+person's reply in a thread that the agent takes part in. Bots and webhooks wake nothing, unless the installation
+allows them, and then for MAX_AUTOMATED_TURNS answers at most until a person speaks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from fleetprompt.kernel import clock
+from fleetprompt.model import Agent, Conversation, Execution, Installation, Message, Signal
+from fleetprompt.model.states import AgentState
+from fleetprompt.runtime.agents.choose import choose
+from fleetprompt.runtime.agents.limits import Limits
+from fleetprompt.runtime.agents.manage import list_agents
+from fleetprompt.runtime.executions.end import say
+from fleetprompt.runtime.executions.start import NewExecution, start
+from fleetprompt.runtime.registry import Handler, Registry
+from fleetprompt.runtime.signals import Actor, NewSignal, emit
+from fleetprompt.runtime.signals.emit import SYSTEM
+from fleetprompt.tenancy import TenantSession
+
+MAX_AUTOMATED_TURNS = 3
+NAME = "agents.answer"
+NO_AGENT = "There is no agent here to answer. An administrator can make one: `fleetprompt agent create`."
+PAUSED = "{name} is paused at the moment; an administrator can resume it."
+TOO_MANY = "You have asked {name} very often within an hour; please try again later."
+
+
+def register(registry: Registry) -> None:
+    """Called once by the runtime's own registration, after the signals of chat are catalogued."""
+    registry.add_signal(
+        "agent.loop.stopped", "Bots were answering each other; we stopped.", retention="lifecycle"
+    )
+
+    async def answer(session: TenantSession, signal: Signal) -> None:
+        await wake(session, registry, signal)
+
+    registry.on("chat.message.received", Handler(NAME, answer, may_wake))
+
+
+def may_wake(payload: Mapping[str, Any]) -> bool:
+    """Whether a message can concern an agent at all; judged before a job is spent on it."""
+    author = payload["author"]["kind"]
+    if author == "person":
+        return bool(payload["addressed"]) or bool(payload["place"]["thread_id"])
+    return author in ("bot", "webhook") and bool(payload["allowed_automation"]) and bool(payload["addressed"])
+
+
+async def wake(session: TenantSession, registry: Registry, signal: Signal) -> None:
+    """Start the run that a message asks for, if it asks for one; a repeat finds it started."""
+    conversation = await session.get(Conversation, signal.conversation_id)
+    installation = await session.get(Installation, signal.installation_id)
+    if conversation is None or installation is None:
+        return
+    agents = await list_agents(session)
+    agent, request = choose(agents, conversation, installation.config, signal.payload["request"])
+    if not await _is_meant(session, registry, signal, conversation, agent):
+        return
+    refusal = await _refusal(session, signal, agent)
+    if agent is None or refusal is not None:
+        await _notice(session, registry, signal, conversation, refusal or NO_AGENT)
+        return
+    await _join(session, conversation, agent)
+    await start(session, registry, _execution(signal, agent, request))
+
+
+async def _is_meant(
+    session: TenantSession,
+    registry: Registry,
+    signal: Signal,
+    conversation: Conversation,
+    agent: Agent | None,
+) -> bool:
+    payload = signal.payload
+    if payload["author"]["kind"] != "person":
+        return not await _loops(session, registry, signal, conversation)
+    if payload["addressed"]:
+        return True
+    follows = agent is not None and bool(agent.policies.get("follow_threads"))
+    return follows and agent is not None and conversation.agent_id == agent.id
+
+
+async def _loops(
+    session: TenantSession, registry: Registry, signal: Signal, conversation: Conversation
+) -> bool:
+    """Whether we have answered machines often enough since a person last wrote in this thread."""
+    here = Message.conversation_id == conversation.id
+    spoke = select(func.coalesce(func.max(Message.sent_at_ms), 0)).where(
+        here, Message.author_kind == "person"
+    )
+    turns = select(func.count(func.distinct(Message.directive_id))).where(
+        here, Message.author_kind == "self", Message.sent_at_ms > spoke.scalar_subquery()
+    )
+    if int(await session.scalar(turns) or 0) < MAX_AUTOMATED_TURNS:
+        return False
+    payload = {"conversation_id": str(conversation.id), "author": signal.payload["author"]}
+    key = f"agent.loop.stopped:{signal.id}"
+    stopped = NewSignal(
+        "agent.loop.stopped", payload, SYSTEM, dedupe_key=key, correlation_id=signal.correlation_id
+    )
+    await emit(session, registry, stopped)
+    return True
+
+
+async def _refusal(session: TenantSession, signal: Signal, agent: Agent | None) -> str | None:
+    """The sentence for a person who cannot be served now."""
+    if agent is None:
+        return NO_AGENT
+    if agent.state != AgentState.ACTIVE:
+        return PAUSED.format(name=agent.name)
+    limits = Limits.model_validate(agent.limits)
+    recent = select(func.count()).where(
+        Execution.agent_id == agent.id,
+        Execution.input["person_id"].astext == signal.payload["author"]["id"],
+        Execution.created_at > clock.now() - timedelta(hours=1),
+    )
+    if int(await session.scalar(recent) or 0) >= limits.runs_per_person_per_hour:
+        return TOO_MANY.format(name=agent.name)
+    return None
+
+
+async def _join(session: TenantSession, conversation: Conversation, agent: Agent) -> None:
+    if conversation.agent_id != agent.id:
+        statement = update(Conversation).where(Conversation.id == conversation.id).values(agent_id=agent.id)
+        await session.execute(statement)
+
+
+def _execution(signal: Signal, agent: Agent, request: str) -> NewExecution:
+    payload = signal.payload
+    return NewExecution(
+        agent,
+        f"signal:{signal.id}",
+        {
+            "text": request,
+            "person_id": payload["author"]["id"],
+            "person_name": payload["author"]["name"],
+            "external_id": payload["external_id"],
+            "sent_at_ms": payload["sent_at_ms"],
+        },
+        signal.correlation_id,
+        signal_id=signal.id,
+        conversation_id=signal.conversation_id,
+        installation_id=signal.installation_id,
+        lane=payload.get("lane"),
+        position=payload.get("position", 0),
+        tainted=payload["author"]["kind"] != "person",
+    )
+
+
+async def _notice(
+    session: TenantSession, registry: Registry, signal: Signal, conversation: Conversation, text: str
+) -> None:
+    await say(
+        session,
+        registry,
+        conversation,
+        text,
+        key=f"signal:{signal.id}:notice",
+        actor=Actor("system", "fleetprompt", "FleetPrompt"),
+        summary="A person is told why nobody answers.",
+        correlation_id=signal.correlation_id,
+        causation_id=signal.id,
+        lane=signal.payload.get("lane"),
+        position=signal.payload.get("position", 0),
+    )

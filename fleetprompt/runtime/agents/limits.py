@@ -1,0 +1,24 @@
+"""What one run, one person and one day may cost."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Limits(BaseModel):
+    """An agent's limits; what is not set has these defaults. Money in US dollars, time without waiting for people."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_steps: int = Field(default=8, ge=1, le=100)
+    max_tokens: int = Field(default=100_000, ge=1)
+    max_cost_usd: Decimal = Field(default=Decimal("0.50"), ge=0)
+    max_seconds: int = Field(default=300, ge=1)
+    max_output_tokens: int = Field(default=2048, ge=1)
+    call_timeout_s: float = Field(default=60.0, gt=0)
+    cost_usd_per_day: Decimal = Field(default=Decimal("20"), ge=0)
+    runs_per_person_per_hour: int = Field(default=120, ge=1)
+    context_messages: int = Field(default=40, ge=1, le=1000)
+    context_chars: int = Field(default=24_000, ge=100)

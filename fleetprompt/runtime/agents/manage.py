@@ -1,0 +1,128 @@
+"""Making and changing agents: what the command line, and later a chat command, calls."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import func, select
+
+from fleetprompt.kernel.errors import Conflict, InvalidInput, NotFound
+from fleetprompt.kernel.ids import AgentId, new_id
+from fleetprompt.model import Agent
+from fleetprompt.model.states import AgentState
+from fleetprompt.runtime.agents.limits import Limits
+from fleetprompt.runtime.moves import move
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import Actor, NewSignal, emit
+from fleetprompt.tenancy import TenantSession
+
+SETTABLE = ("purpose", "instructions", "tools", "model", "limits", "policies")
+POLICIES = ("approval", "follow_threads")
+
+
+async def create_agent(
+    session: TenantSession, registry: Registry, name: str, by: Actor, **values: Any
+) -> Agent:
+    """Make an active agent. Raises Conflict if the name is taken, InvalidInput for values that cannot be."""
+    if not name.strip() or len(name) > 60 or "\n" in name:
+        raise InvalidInput("An agent's name has 1 to 60 characters on one line.")
+    if await find_agent(session, name, missing_ok=True) is not None:
+        raise Conflict(
+            f"There is an agent {name!r} already.", "Choose another name, or: fleetprompt agent set."
+        )
+    defaults: dict[str, Any] = {"purpose": "", "instructions": "", "tools": [], "limits": {}, "policies": {}}
+    checked = check_values(registry, {**defaults, **values})
+    agent = Agent(id=AgentId(new_id()), name=name, state=AgentState.ACTIVE, **{"model": None, **checked})
+    session.add(agent)
+    await session.flush()
+    await _tell(session, registry, agent, "agent.created", by, sorted(values))
+    return agent
+
+
+async def set_agent(
+    session: TenantSession, registry: Registry, name: str, by: Actor, values: Mapping[str, Any]
+) -> Agent:
+    """Change some of purpose, instructions, tools, model, limits and policies."""
+    agent = await _require(session, name)
+    for field, value in check_values(registry, values).items():
+        setattr(agent, field, value)
+    agent.updated_at = func.now()
+    await session.flush()
+    await session.refresh(agent)
+    await _tell(session, registry, agent, "agent.configured", by, sorted(values))
+    return agent
+
+
+async def set_agent_state(
+    session: TenantSession, registry: Registry, name: str, by: Actor, state: AgentState
+) -> Agent:
+    """Pause, resume or archive; what it is already, it stays."""
+    agent = await _require(session, name)
+    if agent.state != state:
+        await move(session, agent, state, updated_at=func.now())
+        await _tell(
+            session,
+            registry,
+            agent,
+            f"agent.{'resumed' if state == AgentState.ACTIVE else state.value}",
+            by,
+            [],
+        )
+    return agent
+
+
+async def list_agents(session: TenantSession) -> Sequence[Agent]:
+    """All but the archived, by name."""
+    alive = select(Agent).where(Agent.state != AgentState.ARCHIVED)
+    return list(await session.scalars(alive.order_by(func.lower(Agent.name))))
+
+
+async def find_agent(session: TenantSession, name: str, *, missing_ok: bool = False) -> Agent | None:
+    """By name, whatever its case."""
+    agents = {agent.name.casefold(): agent for agent in await list_agents(session)}
+    if name.casefold() in agents or missing_ok:
+        return agents.get(name.casefold())
+    raise NotFound(f"There is no agent {name!r}.", _nearest(name, [agent.name for agent in agents.values()]))
+
+
+def check_values(registry: Registry, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Validated column values. Raises InvalidInput, naming what is wrong and what would do."""
+    _require_known("setting", values, SETTABLE)
+    _require_known("tool", values.get("tools", ()), registry.tools)
+    _require_known("policy", values.get("policies", {}), POLICIES)
+    if "limits" not in values:
+        return dict(values)
+    try:
+        limits = Limits.model_validate(values["limits"]).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise InvalidInput(f"The limit {fault['loc'][0]!r} cannot be set: {fault['msg']}.") from error
+    return {**values, "limits": limits}
+
+
+def _require_known(kind: str, given: Iterable[str], known: Collection[str]) -> None:
+    for word in given:
+        if word not in known:
+            raise InvalidInput(f"There is no {kind} {word!r}.", _nearest(word, known))
+
+
+async def _require(session: TenantSession, name: str) -> Agent:
+    agent = await find_agent(session, name)
+    assert agent is not None
+    return agent
+
+
+async def _tell(
+    session: TenantSession, registry: Registry, agent: Agent, name: str, by: Actor, fields: Sequence[str]
+) -> None:
+    payload = {"agent_id": str(agent.id), "agent": agent.name, "fields": list(fields)}
+    await emit(session, registry, NewSignal(name, payload, by))
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.4)
+    listed = close or sorted(known)
+    return f"Did you mean: {', '.join(listed)}?" if listed else "There are none."

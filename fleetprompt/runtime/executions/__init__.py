@@ -1,0 +1,1 @@
+"""Executions: an agent's run, step by step, each persisted before it is acted on."""

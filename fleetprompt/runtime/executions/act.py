@@ -1,0 +1,155 @@
+"""The part of a step that is done outside any transaction: one model call, or one tool that only reads.
+
+Each returns the recorder that stores what came back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, update
+
+from fleetprompt.kernel import clock, faults
+from fleetprompt.kernel.ids import TenantSlug, new_id
+from fleetprompt.kernel.json import clean
+from fleetprompt.model import Conversation, Execution, ModelCall, ToolCallRecord
+from fleetprompt.runtime.executions.record import Run
+from fleetprompt.runtime.executions.store import store_failure, store_reply
+from fleetprompt.runtime.jobs.work import Postpone
+from fleetprompt.runtime.llm import (
+    FailureKind,
+    ModelBoundary,
+    ModelFailure,
+    ModelReply,
+    ModelRequest,
+    reply_from_raw,
+)
+from fleetprompt.runtime.registry import Channel, Registry
+from fleetprompt.runtime.tools import ToolContext, ToolFailure
+from fleetprompt.runtime.tools.tool import RESULT_CHARS
+from fleetprompt.tenancy import TenantSession
+
+TYPING_EVERY_S = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """A model call to be made."""
+
+    request: ModelRequest
+    call_id: UUID
+    on_fallback: bool
+    conversation: Conversation | None
+    channel: Channel | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A read-only tool to be run."""
+
+    call: ToolCallRecord
+    context: ToolContext
+
+
+async def note_call(session: TenantSession, run: Run, step: int, model: str) -> UUID:
+    """A model call is about to be made: one that stays `started` may have been paid for."""
+    call = ModelCall(id=new_id(), execution_id=run.execution.id, step=step, model=model, outcome="started")
+    session.add(call)
+    await session.flush()
+    return call.id
+
+
+async def think(
+    registry: Registry, models: ModelBoundary, tenant: TenantSlug, thinking: Thinking
+) -> Callable[[TenantSession, Run], Awaitable[Postpone | None]]:
+    """Make the call; a failure is recorded like an answer."""
+    began = clock.monotonic_s()
+    async with _typing(tenant, thinking):
+        outcome = await _ask(models, thinking)
+    latency_ms = int((clock.monotonic_s() - began) * 1000)
+    faults.reach("execution.model_called")
+
+    async def record(session: TenantSession, run: Run) -> Postpone | None:
+        if isinstance(outcome, ModelReply):
+            await store_reply(session, registry.tools, run, thinking.call_id, outcome)
+            return None
+        return await store_failure(
+            session, registry, run, thinking.call_id, outcome, latency_ms, has_fallback=models.has_fallback
+        )
+
+    return record
+
+
+async def _ask(models: ModelBoundary, thinking: Thinking) -> ModelReply | ModelFailure:
+    """What the model says is normalised once, before it is stored; saying nothing is a failure."""
+    try:
+        reply = await models.respond(thinking.request, fallback=thinking.on_fallback)
+    except ModelFailure as failure:
+        return failure
+    if not reply.text.strip() and not reply.calls:
+        return ModelFailure(FailureKind.MALFORMED, "the model answered nothing")
+    return reply_from_raw(clean(reply.raw))
+
+
+async def read(
+    registry: Registry, reading: Reading
+) -> Callable[[TenantSession, Run], Awaitable[Postpone | None]]:
+    """Run a read-only tool; it taints the run if its result may carry strangers' text."""
+    tool = registry.tools[reading.call.tool]
+    assert tool.run is not None
+    arguments = tool.arguments.model_validate(reading.call.arguments)
+    try:
+        result = await asyncio.wait_for(tool.run(reading.context, arguments), tool.timeout_s)
+        state, content = "done", result if isinstance(result, str) else json.dumps(clean(result), default=str)
+    except ToolFailure as failure:
+        state, content = "failed", str(failure)
+    except TimeoutError:
+        state, content = "failed", f"{tool.name} did not answer within {tool.timeout_s:.0f} s."
+    faults.reach("execution.tool_ran")
+
+    async def record(session: TenantSession, run: Run) -> None:
+        await set_result(session, reading.call.id, state, content)
+        if tool.taints and not run.execution.tainted:
+            tainted = update(Execution).where(Execution.id == run.execution.id).values(tainted=True)
+            await session.execute(tainted)
+
+    return record
+
+
+async def set_result(session: TenantSession, call_id: UUID, state: str, content: str) -> None:
+    """What came of a tool call: done, failed or refused."""
+    kept = content if len(content) <= RESULT_CHARS else content[:RESULT_CHARS] + " [cut]"
+    values = {"state": state, "result": kept, "finished_at": func.clock_timestamp()}
+    await session.execute(update(ToolCallRecord).where(ToolCallRecord.id == call_id).values(values))
+
+
+@contextlib.asynccontextmanager
+async def _typing(tenant: TenantSlug, thinking: Thinking) -> AsyncIterator[None]:
+    """Show that an answer is being written, as long as the model thinks."""
+    channel, conversation = thinking.channel, thinking.conversation
+    if channel is None or channel.typing is None or conversation is None:
+        yield
+        return
+    show = asyncio.create_task(_keep_typing(channel.typing, tenant, conversation), name="typing")
+    try:
+        yield
+    finally:
+        show.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await show
+
+
+async def _keep_typing(
+    typing: Callable[[TenantSlug, Conversation], Awaitable[None]],
+    tenant: TenantSlug,
+    conversation: Conversation,
+) -> None:
+    while True:
+        with contextlib.suppress(Exception):  # an ornament: whatever is wrong will show at the post
+            await typing(tenant, conversation)
+        await asyncio.sleep(TYPING_EVERY_S)

@@ -1,0 +1,133 @@
+"""The part of a step that is done inside the transaction: decide, and either end, wait, or say what to do outside."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sqlalchemy import select, update
+
+from fleetprompt.model import Installation, ToolCallRecord
+from fleetprompt.model.states import ExecutionState
+from fleetprompt.runtime.directives import NewDirective, request
+from fleetprompt.runtime.executions import end
+from fleetprompt.runtime.executions.act import Reading, Thinking, note_call
+from fleetprompt.runtime.executions.context import build_request
+from fleetprompt.runtime.executions.decide import (
+    Answer,
+    CallModel,
+    ReadWithTool,
+    RequestDirective,
+    Stop,
+    Wait,
+    next_action,
+)
+from fleetprompt.runtime.executions.record import Run
+from fleetprompt.runtime.llm import sentence
+from fleetprompt.runtime.moves import move
+from fleetprompt.runtime.registry import Channel, Registry
+from fleetprompt.runtime.signals import Actor
+from fleetprompt.runtime.tools import ToolContext
+from fleetprompt.runtime.tools.gate import approval_reason
+from fleetprompt.tenancy import TenantSession
+
+
+async def advance(session: TenantSession, registry: Registry, run: Run) -> Thinking | Reading | None:
+    """Do what comes next as far as this transaction can; None = the run waits or is over."""
+    match next_action(run):
+        case CallModel(step):
+            return await _prepare(session, registry, run, step)
+        case ReadWithTool(call):
+            return Reading(call, _context(session, run))
+        case RequestDirective(call):
+            await _request_directive(session, registry, run, call)
+        case Wait():
+            await move(session, run.execution, ExecutionState.WAITING)
+        case Answer(text):
+            await end.succeed(session, registry, run, text)
+        case Stop(limit):
+            await end.fail(
+                session, registry, run, f"limit_{limit}", f"limit reached: {limit}", sentence(limit)
+            )
+        case other:
+            assert_never(other)
+    return None
+
+
+async def _prepare(session: TenantSession, registry: Registry, run: Run, step: int) -> Thinking:
+    prepared = await build_request(session, registry.tools, run)
+    call_id = await note_call(session, run, step, prepared.model)
+    channel = await _channel(session, registry, run)
+    return Thinking(prepared, call_id, run.execution.on_fallback, run.conversation, channel)
+
+
+async def _channel(session: TenantSession, registry: Registry, run: Run) -> Channel | None:
+    if run.execution.installation_id is None:
+        return None
+    query = select(Installation.package).where(Installation.id == run.execution.installation_id)
+    return registry.channels.get(await session.scalar(query) or "")
+
+
+async def _request_directive(
+    session: TenantSession, registry: Registry, run: Run, call: ToolCallRecord
+) -> None:
+    """Ask for the directive of a side effect and wait for its end. Its key is (execution, step, index)."""
+    tool = registry.tools[call.tool]
+    reason = approval_reason(run.agent, tool, tainted=run.execution.tainted)
+    requested = await request(session, registry, _new_directive(registry, run, call, reason))
+    values = {"state": "waiting", "directive_id": requested.id}
+    await session.execute(update(ToolCallRecord).where(ToolCallRecord.id == call.id).values(values))
+    told = {"tool": tool.name, "directive_id": str(requested.id), "step": call.step, "index": call.index}
+    await end.tell(session, registry, run, "agent.tool.called", **told)
+    if reason is not None:
+        await _say_waiting(session, registry, run, call, str(requested.id), reason)
+    await move(session, run.execution, ExecutionState.WAITING)
+
+
+def _new_directive(registry: Registry, run: Run, call: ToolCallRecord, reason: str | None) -> NewDirective:
+    execution, tool = run.execution, registry.tools[call.tool]
+    assert tool.directive is not None
+    return NewDirective(
+        tool.directive,
+        f"execution:{execution.id}:{call.step}:{call.index}",
+        call.arguments or {},
+        f"{run.agent.name} calls {tool.name} for {execution.input.get('person_name') or 'a request'}.",
+        Actor("agent", str(run.agent.id), run.agent.name),
+        correlation_id=execution.correlation_id,
+        causation_id=execution.id,
+        execution_id=execution.id,
+        installation_id=execution.installation_id,
+        conversation_id=execution.conversation_id,
+        lane=execution.lane,
+        position=execution.position,
+        approval_reason=reason,
+    )
+
+
+async def _say_waiting(
+    session: TenantSession, registry: Registry, run: Run, call: ToolCallRecord, directive_id: str, reason: str
+) -> None:
+    if run.conversation is None:
+        return
+    execution = run.execution
+    text = f"I need someone to approve `{call.tool}` before I go on. {reason} (directive `{directive_id}`)"
+    await end.say(
+        session,
+        registry,
+        run.conversation,
+        text,
+        key=f"execution:{execution.id}:{call.step}:{call.index}:asks",
+        actor=Actor("agent", str(run.agent.id), run.agent.name),
+        summary=f"{run.agent.name} asks for approval.",
+        correlation_id=execution.correlation_id,
+        causation_id=execution.id,
+        lane=execution.lane,
+        position=execution.position,
+    )
+
+
+def _context(session: TenantSession, run: Run) -> ToolContext:
+    execution = run.execution
+    person = str(execution.input.get("person_id", ""))
+    return ToolContext(
+        session.tenant, execution.id, execution.conversation_id, execution.installation_id, person
+    )

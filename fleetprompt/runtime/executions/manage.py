@@ -1,0 +1,65 @@
+"""What a person does with a run: cancel it, or give a failed one another round."""
+
+from __future__ import annotations
+
+from sqlalchemy import func
+
+from fleetprompt.kernel.errors import Conflict, NotFound
+from fleetprompt.kernel.ids import ExecutionId
+from fleetprompt.model.states import DirectiveState, ExecutionState
+from fleetprompt.runtime.directives import end as directive_end
+from fleetprompt.runtime.executions.end import tell
+from fleetprompt.runtime.executions.record import Run, load
+from fleetprompt.runtime.executions.start import enqueue_run
+from fleetprompt.runtime.moves import move
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import Actor
+from fleetprompt.tenancy import TenantSession
+
+
+async def cancel_execution(
+    session: TenantSession, registry: Registry, execution_id: ExecutionId, by: Actor
+) -> Run:
+    """End a run; what its directives have begun they finish, what has not begun is withdrawn."""
+    run = await _find(session, execution_id)
+    open_calls = [call.directive_id for call in run.open_calls if call.directive_id is not None]
+    await move(session, run.execution, ExecutionState.CANCELED, finished_at=func.now())
+    for directive_id in open_calls:
+        directive = await directive_end.lock(session, directive_id)  # type: ignore[arg-type]
+        if directive is not None and directive.state in (
+            DirectiveState.REQUESTED,
+            DirectiveState.AWAITING_APPROVAL,
+        ):
+            await directive_end.withdraw(session, registry, directive, "canceled", "Its run was canceled.")
+    await tell(session, registry, run, "agent.execution.canceled", by=f"{by.kind}:{by.id}")
+    return run
+
+
+async def retry_execution(
+    session: TenantSession, registry: Registry, execution_id: ExecutionId, by: Actor
+) -> Run:
+    """Let a failed run go on from where it stopped. Raises Conflict if it has not failed."""
+    run = await _find(session, execution_id)
+    if run.execution.state != ExecutionState.FAILED:
+        raise Conflict(f"This execution is {run.execution.state}.", "Only a failed one can be retried.")
+    again = {
+        "model_failures": 0,
+        "on_fallback": False,
+        "error": None,
+        "error_code": None,
+        "finished_at": None,
+    }
+    await move(session, run.execution, ExecutionState.QUEUED, **again)
+    await tell(session, registry, run, "agent.execution.retried", by=f"{by.kind}:{by.id}")
+    execution = run.execution
+    await enqueue_run(session, execution.id, execution.lane, execution.position, execution.correlation_id)
+    return run
+
+
+async def _find(session: TenantSession, execution_id: ExecutionId) -> Run:
+    run = await load(session, execution_id)
+    if run is None:
+        raise NotFound(
+            f"There is no execution {execution_id} here.", "See: fleetprompt executions list --org ..."
+        )
+    return run

@@ -1,0 +1,86 @@
+"""Executions' entries in the registry: their signals, their job, and the hook by which a directive wakes its run."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from fleetprompt.kernel.ids import ExecutionId
+from fleetprompt.kernel.json import canonical
+from fleetprompt.model import Directive, Execution, ToolCallRecord
+from fleetprompt.model.states import DirectiveState, ExecutionState
+from fleetprompt.runtime.executions import end
+from fleetprompt.runtime.executions.act import set_result
+from fleetprompt.runtime.executions.record import load
+from fleetprompt.runtime.executions.run import run_execution
+from fleetprompt.runtime.executions.start import enqueue_run
+from fleetprompt.runtime.jobs.work import Work
+from fleetprompt.runtime.llm import ModelBoundary
+from fleetprompt.runtime.registry import JobKind, Registry
+from fleetprompt.tenancy import TenantSession
+
+SIGNALS = {
+    "agent.execution.requested": "An agent was asked to do something.",
+    "agent.execution.succeeded": "An agent's run came to an answer.",
+    "agent.execution.failed": "An agent's run ended without one.",
+    "agent.execution.canceled": "A person ended an agent's run.",
+    "agent.execution.retried": "A person gave a failed run another round.",
+    "agent.tool.called": "An agent called a tool with a side effect.",
+}
+BROKEN = "Something went wrong on my side and I could not finish; an administrator can see what happened."
+
+
+def register(registry: Registry, models: ModelBoundary) -> None:
+    """Called once by the runtime's own registration."""
+    for name, about in SIGNALS.items():
+        registry.add_signal(name, about, retention="lifecycle")
+
+    async def run(work: Work) -> None:
+        await run_execution(registry, models, work, _id(work.args))
+
+    async def died(work: Work, args: dict[str, Any], error: str) -> None:
+        await _bury(registry, work, _id(args), error)
+
+    registry.add_job(JobKind("execution.run", run, died))
+    registry.settled.append(on_settled)
+
+
+async def on_settled(session: TenantSession, directive: Directive) -> None:
+    """Give a tool call the result of its directive and wake the run that waits for it."""
+    waiting = select(ToolCallRecord).where(
+        ToolCallRecord.directive_id == directive.id, ToolCallRecord.state == "waiting"
+    )
+    call = await session.scalar(waiting)
+    if call is None:
+        return
+    state, content = result_of(directive)
+    await set_result(session, call.id, state, content)
+    execution = await session.get_one(Execution, call.execution_id)
+    await enqueue_run(session, execution.id, execution.lane, execution.position, execution.correlation_id)
+
+
+def result_of(directive: Directive) -> tuple[str, str]:
+    """What the model is told of a directive's end."""
+    if directive.state == DirectiveState.SUCCEEDED:
+        receipts = (directive.result or {}).get("receipts", [])
+        return "done", canonical(receipts[0] if len(receipts) == 1 else receipts)
+    if directive.state == DirectiveState.OUTCOME_UNKNOWN:
+        return "failed", "It is not known whether this happened; a person is checking. Do not try it again."
+    if directive.state == DirectiveState.CANCELED:
+        return "refused", f"This was not allowed: {directive.error or directive.error_code}"
+    return "failed", f"This failed: {directive.error or directive.error_code}"
+
+
+async def _bury(registry: Registry, work: Work, execution_id: ExecutionId, error: str) -> None:
+    """Its job is a dead letter: the run has failed, and the person is told so."""
+    async with work.finish() as session:
+        run = await load(session, execution_id)
+        open_states = (ExecutionState.QUEUED, ExecutionState.RUNNING, ExecutionState.WAITING)
+        if run is not None and run.execution.state in open_states:
+            await end.fail(session, registry, run, "job_died", error, BROKEN)
+
+
+def _id(args: dict[str, Any]) -> ExecutionId:
+    return ExecutionId(UUID(args["execution_id"]))

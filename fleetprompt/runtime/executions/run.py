@@ -1,0 +1,75 @@
+"""The step loop: decide from what is recorded, act, record, again; a death anywhere resumes at the same place.
+
+    go on     one transaction: record what came back, decide (a pure function), do what needs no waiting
+    act       outside any transaction: one model call, or one tool that only reads
+
+A model's answer is stored before it is acted on, so no recorded model call and no effect is ever repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import func
+
+from fleetprompt.kernel import faults
+from fleetprompt.kernel.ids import ExecutionId
+from fleetprompt.model.states import ExecutionState
+from fleetprompt.runtime.executions.act import Reading, Thinking, read, think
+from fleetprompt.runtime.executions.advance import advance
+from fleetprompt.runtime.executions.record import Run, load
+from fleetprompt.runtime.jobs.work import Postpone, Work
+from fleetprompt.runtime.llm import ModelBoundary
+from fleetprompt.runtime.moves import move
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.tenancy import TenantSession
+
+Recorder = Callable[[TenantSession, Run], Awaitable[Postpone | None]]
+"""Stores what came back from outside; a Postpone is raised once that is committed."""
+
+
+async def run_execution(
+    registry: Registry, models: ModelBoundary, work: Work, execution_id: ExecutionId
+) -> None:
+    """Take a run as far as it goes now. Raises Postpone to go on later."""
+    outside = await _go_on(registry, work, execution_id, None)
+    while outside is not None:
+        recorder = await _act(registry, models, work, outside)
+        outside = await _go_on(registry, work, execution_id, recorder)
+
+
+async def _act(
+    registry: Registry, models: ModelBoundary, work: Work, outside: Thinking | Reading
+) -> Recorder:
+    if isinstance(outside, Thinking):
+        return await think(registry, models, work.tenant, outside)
+    return await read(registry, outside)
+
+
+async def _go_on(
+    registry: Registry, work: Work, execution_id: ExecutionId, recorder: Recorder | None
+) -> Thinking | Reading | None:
+    """None = nothing more for now, and the job is over."""
+    outside, postpone = None, None
+    async with work.step() as session:
+        run = await load(session, execution_id)
+        if run is not None and recorder is not None and run.execution.state == ExecutionState.RUNNING:
+            postpone = await recorder(session, run)
+            run = await load(session, execution_id)
+        if run is not None and postpone is None and await _begin(session, run):
+            outside = await advance(session, registry, run)
+        if outside is None and postpone is None:
+            await work.conclude(session)
+    if recorder is not None:
+        faults.reach("execution.recorded")
+    if postpone is not None:
+        raise postpone
+    return outside
+
+
+async def _begin(session: TenantSession, run: Run) -> bool:
+    """Whether there is anything to do: a run that is canceled or over stays as it is."""
+    execution = run.execution
+    if execution.state in (ExecutionState.QUEUED, ExecutionState.WAITING):
+        await move(session, execution, ExecutionState.RUNNING, started_at=execution.started_at or func.now())
+    return execution.state == ExecutionState.RUNNING

@@ -1,0 +1,113 @@
+"""Storing what a model call came to: its answer with every tool call judged, or its failure with what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+from uuid import UUID
+
+from sqlalchemy import update
+
+from fleetprompt.kernel.ids import new_id
+from fleetprompt.model import Execution, ExecutionStep, ModelCall, ToolCallRecord
+from fleetprompt.runtime.executions import end
+from fleetprompt.runtime.executions.record import Run
+from fleetprompt.runtime.jobs.work import Postpone
+from fleetprompt.runtime.llm import (
+    FallBack,
+    GiveUp,
+    ModelFailure,
+    ModelReply,
+    RetryIn,
+    ShortenContext,
+    ToolCall,
+    decide,
+)
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.tools import Tool
+from fleetprompt.runtime.tools.gate import Allowed, admit
+from fleetprompt.tenancy import TenantSession
+
+MAX_CALLS_PER_STEP = 16
+
+
+async def store_reply(
+    session: TenantSession, tools: Mapping[str, Tool], run: Run, call_id: UUID, reply: ModelReply
+) -> None:
+    """The answer, what it cost, and each tool call that it asks for: judged now, done later."""
+    execution, step = run.execution, len(run.replies)
+    session.add(ExecutionStep(execution_id=execution.id, step=step, model=reply.model, reply=reply.raw))
+    session.add_all([_judge(run, tools, step, call) for call in reply.calls])
+    await session.flush()
+    await _settle_call(session, call_id, reply)
+    await _set(
+        session,
+        execution,
+        steps=Execution.steps + 1,
+        tool_calls=Execution.tool_calls + len(reply.calls),
+        input_tokens=Execution.input_tokens + reply.usage.input_tokens,
+        output_tokens=Execution.output_tokens + reply.usage.output_tokens,
+        cost_usd=None if reply.cost_usd is None else Execution.cost_usd + reply.cost_usd,
+        model=execution.model or reply.model,
+        model_failures=0,
+    )
+
+
+async def store_failure(
+    session: TenantSession,
+    registry: Registry,
+    run: Run,
+    call_id: UUID,
+    failure: ModelFailure,
+    latency_ms: int,
+    *,
+    has_fallback: bool,
+) -> Postpone | None:
+    """Note it, and do what the policy says: wait (the returned Postpone), fall back, shorten, or give up."""
+    noted = {"outcome": failure.kind, "detail": failure.detail[:500], "latency_ms": latency_ms}
+    await session.execute(update(ModelCall).where(ModelCall.id == call_id).values(noted))
+    execution = run.execution
+    attempt = execution.model_failures + 1
+    match decide(failure, attempt, has_fallback, execution.on_fallback):
+        case RetryIn(seconds):
+            await _set(session, execution, model_failures=attempt)
+            return Postpone(seconds, f"model: {failure.kind}")
+        case FallBack():
+            await _set(session, execution, model_failures=0, on_fallback=True)
+        case ShortenContext():
+            await _set(session, execution, model_failures=attempt, shortened=execution.shortened + 1)
+        case GiveUp(sentence):
+            await end.fail(session, registry, run, f"model_{failure.kind}", failure.detail[:500], sentence)
+        case other:
+            assert_never(other)
+    return None
+
+
+def _judge(run: Run, tools: Mapping[str, Tool], step: int, call: ToolCall) -> ToolCallRecord:
+    record = ToolCallRecord(id=new_id(), execution_id=run.execution.id, step=step, index=call.index)
+    record.tool, record.side_effect, record.arguments = call.name[:200], "none", call.arguments
+    verdict = admit(run.agent, tools, call)
+    if call.index >= MAX_CALLS_PER_STEP:
+        record.state, record.result = "refused", f"Only {MAX_CALLS_PER_STEP} calls are allowed at a time."
+    elif isinstance(verdict, Allowed):
+        record.state, record.arguments = "intended", verdict.arguments
+        record.side_effect = verdict.tool.side_effect
+    else:
+        record.state, record.result = "refused", verdict.reason
+    return record
+
+
+async def _settle_call(session: TenantSession, call_id: UUID, reply: ModelReply) -> None:
+    settled = {
+        "model": reply.model,
+        "outcome": "answered",
+        "input_tokens": reply.usage.input_tokens,
+        "output_tokens": reply.usage.output_tokens,
+        "cost_usd": reply.cost_usd,
+        "latency_ms": reply.latency_ms,
+    }
+    await session.execute(update(ModelCall).where(ModelCall.id == call_id).values(settled))
+
+
+async def _set(session: TenantSession, execution: Execution, **values: Any) -> None:
+    await session.execute(update(Execution).where(Execution.id == execution.id).values(values))
