@@ -109,8 +109,14 @@ def _fillings(slot: Slot, said: Sequence[Item], source: str) -> Iterable[tuple[t
             if (choice := choice_of(slot, said[:used])) is not None:
                 yield (choice,), used
     elif slot.holds in {Holds.TEXT, Holds.REASON}:
-        for used in range(len(said), 0, -1):
+        for used in range(_longest_text(said), 0, -1):
             yield (passage(said[:used], source),), used
+
+
+def _longest_text(said: Sequence[Item]) -> int:
+    """A quotation is the text or it is not: in `post not "hi" in #general` nobody knows what the "not" is."""
+    quoted = next((i for i, item in enumerate(said) if item.first.kind is Kind.QUOTED), len(said))
+    return quoted or 1
 
 
 def entity_values(slot: Slot, item: Item) -> tuple[Any, ...] | None:

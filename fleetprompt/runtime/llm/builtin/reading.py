@@ -166,13 +166,13 @@ def _bind(template: Template, part: Part, said: Sequence[Item], known: Repertoir
 def _place(
     template: Template, said: Sequence[Item], position: int, bindings: Bindings, known: Repertoire
 ) -> bool:
-    """Put an entity into the one slot that it fits; by the word before it where it fits several."""
-    read = ((slot, _values(slot, said[position])) for slot in template.slots if slot.name not in bindings)
+    """Put an entity into the one slot that it fits; by the word right before it where it looks like several."""
+    read = ((slot, _values(slot, said[position])) for slot in template.slots)
     fits = [(slot, values) for slot, values in read if values is not None]
-    if len(fits) > 1:
+    if len(fits) > 1:  # also where another entity took one of them: "refund 1042 20" says not which is which
         label = label_before(said, position)
         fits = [(slot, values) for slot, values in fits if label in known.labels(slot, template.tool.name)]
-    if len(fits) != 1:
+    if len(fits) != 1 or fits[0][0].name in bindings:
         return False
     bindings[fits[0][0].name] = fits[0][1]
     return True
@@ -195,9 +195,13 @@ def _values(slot: Slot, item: Item) -> tuple[Any, ...] | None:
 
 
 def label_before(said: Sequence[Item], position: int) -> str | None:
-    """The word that says what an entity is: "order" in "order number 1042"."""
-    before = (item.first for item in reversed(said[:position]) if item.first.kind is Kind.WORD)
-    return next((token.value for token in before if token.value not in LINKS), None)
+    """The word right before an entity, which says what it is: "order" in "order number 1042"."""
+    for item in reversed(said[:position]):
+        if item.first.kind is not Kind.WORD:
+            return None
+        if item.first.value not in LINKS:
+            return item.first.value
+    return None
 
 
 def _after_anchor(

@@ -20,7 +20,7 @@ Piece: TypeAlias = str | Slot
 # Words that say nothing about what is wanted; left out on both sides.
 FILLERS: Final = frozenset({"the", "a", "an", "my", "our", "please", "pls"})
 # Words between a label and its entity: "order number 1042".
-NUMBER_WORDS: Final = frozenset({"number", "no", "nr", "id"})
+NUMBER_WORDS: Final = frozenset({"number", "nr", "id"})
 LINKS: Final = FILLERS | NUMBER_WORDS | {"is", "with", "called", "named"}
 ID_SIGN: Final = "1"  # stands for any entity in the text that similarity sees
 TEXT_SIGN: Final = "…"

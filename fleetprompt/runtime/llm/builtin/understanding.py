@@ -13,7 +13,7 @@ from .clauses import SMALL_TALK, Part
 from .commands import read_command
 from .reading import HINT, Reading, read_message
 from .slots import Holds, Slot
-from .templates import Repertoire
+from .templates import LINKS, Repertoire, Template
 from .thread import Turn, answers_to, bound, labelled, said_before
 from .words import Kind, readable, tokens
 
@@ -22,6 +22,9 @@ _HELP: Final = frozenset({"help", "commands", "usage", "who", "is", "what", "can
 _DROPS_IT: Final = frozenset(
     {"no", "nope", "nothing", "nevermind", "never mind", "forget it", "cancel", "stop", "none", "nobody"}
 )
+_ASKS_BACK: Final = [
+    [word] for word in ("what", "why", "who", "how", "where", "when", "which", "huh", "hm", "hmm", "wait")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +134,20 @@ def _known_value(draft: _Draft, slot: Slot, reading: Reading) -> Any:
         values = _in_message(draft, slot, reading)
         if len(values) == 1:
             return values[0]
-    return _from_answer(slot, draft.answers.pop(0)) if draft.answers else None
+    return _from_answer(draft, slot, reading.template) if draft.answers else None
 
 
-def _from_answer(slot: Slot, answer: str) -> Any:
-    said = items(tokens(readable(answer)))
+def _from_answer(draft: _Draft, slot: Slot, template: Template) -> Any:
+    """What the next answer puts into a slot; None, and the question is asked again, if it is no plain answer."""
+    answer = readable(draft.answers.pop(0))
+    said = items(tokens(answer))
+    words = [item.first.value for item in said if item.first.kind is Kind.WORD]
     if slot.holds in {Holds.TEXT, Holds.REASON}:
-        return None if answer.rstrip().endswith("?") or not said else passage(said, readable(answer))
+        is_question = answer.rstrip().endswith("?") or words[:1] in _ASKS_BACK
+        return None if is_question or not said else passage(said, answer)
+    expected = LINKS | SMALL_TALK | {"it", "that", "it's"} | set(draft.known.labels(slot, template.tool.name))
+    if slot.is_entity and not set(words) <= expected:
+        return None  # "not 1042"
     values = [value for item in said for token in item.tokens if (value := slot.read(token)) is not None]
     return values[0] if len(values) == 1 else None
 
@@ -152,8 +162,7 @@ def _resolved(draft: _Draft, reading: Reading) -> tuple[Bindings, dict[str, str]
         candidates = _meant_by_it(draft, slot, reading)
         if len(candidates) == 1:
             bindings[name] = (candidates[0],)
-        elif draft.answers and (value := _from_answer(slot, draft.answers[0])) is not None:
-            draft.answers.pop(0)
+        elif draft.answers and (value := _from_answer(draft, slot, reading.template)) is not None:
             bindings[name] = (value,)
         else:
             del bindings[name]
