@@ -11,7 +11,7 @@ kept is its caller's affair.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, StrEnum, auto
 from typing import Any, NewType, Protocol, runtime_checkable
@@ -193,10 +193,12 @@ class Adapter(Protocol):
         """Test the settings line by line; never raises for a far side's refusal. Serves the set-up test and the run loop."""
         ...
 
-    def listen(self, cursor: Cursor) -> AsyncIterator[Inbound]:
+    def listen(self, cursor: Cursor) -> AsyncGenerator[Inbound, None]:
         """Yield what happened after `cursor`, oldest first per place, then live, for ever.
 
         Reconnects by itself after a passing fault. Raises only what a person must mend (`CredentialRefused`, ...).
+        An event is told once per call: whoever could not commit one calls `listen` again with the last cursor kept.
+        Read it within `contextlib.aclosing`, so that its connection ends with the reading.
         """
         ...
 

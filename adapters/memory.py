@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 
 from adapters.contract import (
@@ -177,7 +177,7 @@ class MemoryAdapter:
             return [Check("token", False, error.detail, error.advice)]
         return [Check("token", True, "the token is good")]
 
-    async def listen(self, cursor: Cursor) -> AsyncIterator[Inbound]:
+    async def listen(self, cursor: Cursor) -> AsyncGenerator[Inbound, None]:
         """Yield the events after `cursor`, then wait for more."""
         await self.open()
         told = int(cursor) if cursor else self._start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 
 from adapters.contract import Adapter, ConnectionState, Cursor, Inbound
 
@@ -33,12 +33,12 @@ class Ear:
 
     async def read(self, adapter: Adapter, pause_s: float = 0) -> None:
         try:
-            async for event in adapter.listen(self.cursor):
-                self.heard.append(event)
-                await adapter.ack(event.cursor)
-                self.cursor = event.cursor
-                await self._tell()
-                if pause_s:
+            async with aclosing(adapter.listen(self.cursor)) as events:
+                async for event in events:
+                    self.heard.append(event)
+                    await adapter.ack(event.cursor)
+                    self.cursor = event.cursor
+                    await self._tell()
                     await asyncio.sleep(pause_s)
         except Exception as error:
             self.error = error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from adapters.contract import (
     Capability,
@@ -77,7 +78,7 @@ class MattermostAdapter:
             return [Check("address", False, error.detail, error.advice)]
         return await SetupTest(api, self._settings).run()
 
-    async def listen(self, cursor: Cursor) -> AsyncIterator[Inbound]:
+    async def listen(self, cursor: Cursor) -> AsyncGenerator[Inbound, None]:
         """Yield what happened after `cursor`, then live. See `adapters.mattermost.cursor` for what a cursor means.
 
         An event is told once per call; who could not keep one must call `listen` again with the last cursor kept.
@@ -86,8 +87,9 @@ class MattermostAdapter:
         listener = Listener(self._client(), self._settings, session, self._observer, cursor)
         self._listeners.add(listener)
         try:
-            async for inbound in listener.events():
-                yield inbound
+            async with aclosing(listener.events()) as events:
+                async for inbound in events:
+                    yield inbound
         finally:
             self._listeners.discard(listener)
             await listener.stop()

@@ -9,7 +9,7 @@ happened and told oldest first.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from adapters.contract import EventKind, Observer
 from adapters.errors import NotAllowed, Refused
@@ -44,20 +44,19 @@ class CatchUp:
         self._start_at_ms = start_at_ms
         self._observer = observer
 
-    async def happenings(self, position: Position) -> AsyncIterator[tuple[Happening, Channel]]:
-        """Tell what happened, oldest first per channel, and move the position along with it.
+    async def happenings(self, position: Position) -> AsyncGenerator[tuple[Happening, Channel], None]:
+        """Tell what happened, oldest first per channel; the caller moves the position with `reached`, event by event.
 
-        The position has passed an event when it is yielded. Raises what a read raises; what was told stays told.
+        The position is moved here only at the end, when every channel has been told. Raises what a read raises.
         """
         channels = await self._channels()
         newest_ms = max((channel.last_post_at for channel in channels), default=0)
         stale = [channel for channel in channels if self._may_have_news(channel, position)]
         for done, channel in enumerate(stale):
             for happening, waiting in await self._in(channel, position):
-                position.reached(channel.id, self._not_after_now(happening.happened_at_ms))
                 self._observer.backlog(waiting + len(stale) - done)
                 yield happening, channel
-        position.caught_up(self._not_after_now(newest_ms))
+        position.caught_up(newest_ms)
         self._observer.backlog(0)
 
     async def _channels(self) -> list[Channel]:
@@ -115,9 +114,6 @@ class CatchUp:
                 "mattermost: channel %s: more than %d changes, some go unrecorded", channel_id, SINCE_CAP
             )
         return [change for post in posts if (change := _change(post, from_ms))]
-
-    def _not_after_now(self, at_ms: int) -> int:
-        return min(at_ms, self._api.client.server_now_ms() + 1000)
 
 
 def _change(post: Post, from_ms: int) -> Happening | None:

@@ -19,11 +19,13 @@ Nothing counts as later than the server's clock: a post dated in the future must
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from adapters.contract import Cursor
 from adapters.errors import Misconfigured
 
+CLOCK_STEP_MS = 1000  # the server tells its time in whole seconds
 MAX_MARKS = 80  # 80 marks of 45 bytes: below 4 KB
 
 
@@ -32,17 +34,18 @@ class Position:
     """A cursor that moves."""
 
     floor_ms: int
+    now_ms: Callable[[], int]
     marks: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, cursor: Cursor, start_at_ms: int) -> Position:
+    def parse(cls, cursor: Cursor, start_at_ms: int, now_ms: Callable[[], int]) -> Position:
         """Read a cursor of ours; "" is the beginning. Raises Misconfigured."""
         if not cursor:
-            return cls(start_at_ms)
+            return cls(start_at_ms, now_ms)
         try:
             value = json.loads(cursor)
             marks = {str(channel): int(mark) for channel, mark in value.get("c", {}).items()}
-            return cls(max(int(value["f"]), start_at_ms), marks)
+            return cls(max(int(value["f"]), start_at_ms), now_ms, marks)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Misconfigured(
                 "the stored cursor is not of this adapter",
@@ -62,14 +65,17 @@ class Position:
         return max(self.floor_ms, self.marks.get(channel_id, 0))
 
     def reached(self, channel_id: str, happened_at_ms: int) -> None:
-        """A catch-up yielded this event of this channel."""
-        self.marks[channel_id] = max(self.mark(channel_id), happened_at_ms)
+        """A catch-up told this event of this channel."""
+        self.marks[channel_id] = max(self.mark(channel_id), self._not_after_now(happened_at_ms))
 
     def caught_up(self, listed_at_ms: int) -> None:
         """Every channel has been read up to here."""
-        self.floor_ms = max(self.floor_ms, listed_at_ms)
+        self.floor_ms = max(self.floor_ms, self._not_after_now(listed_at_ms))
         self.marks.clear()
 
     def went_live(self, happened_at_ms: int) -> None:
-        """A live event was yielded, and with it all that came before it."""
-        self.floor_ms = max(self.floor_ms, happened_at_ms)
+        """A live event was told, and with it all that came before it."""
+        self.floor_ms = max(self.floor_ms, self._not_after_now(happened_at_ms))
+
+    def _not_after_now(self, at_ms: int) -> int:
+        return min(at_ms, self.now_ms() + CLOCK_STEP_MS)

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 
 from adapters.contract import ConnectionState, Cursor, Inbound, Observer
@@ -23,6 +24,7 @@ from adapters.mattermost.socket import Resume, Socket
 
 log = logging.getLogger(__name__)
 REMEMBERED_KEYS = 20_000
+HELLO = "hello"
 
 
 class Listener:
@@ -36,7 +38,7 @@ class Listener:
         self._observer = observer
         now_ms = api.client.server_now_ms
         start_at_ms = settings.start_at_ms or (0 if cursor else now_ms())
-        self._position = Position.parse(cursor, start_at_ms)
+        self._position = Position.parse(cursor, start_at_ms, now_ms)
         directory = Directory(api, session.user_id)
         self._normaliser = Normaliser(directory, session.user_id, session.username, now_ms)
         self._catch_up = CatchUp(api, directory, settings, start_at_ms, observer)
@@ -52,21 +54,22 @@ class Listener:
         if self._socket is not None:
             await self._socket.end()
 
-    async def events(self) -> AsyncIterator[Inbound]:
+    async def events(self) -> AsyncGenerator[Inbound, None]:
         """Yield for ever. Raises only what a person must mend."""
         while not self._stopping.is_set():
             fault: AdapterError | None = None
             self._observer.state_changed(ConnectionState.CONNECTING)
             try:
-                async for inbound in self._one_connection():
-                    yield inbound
+                async with aclosing(self._one_connection()) as events:
+                    async for inbound in events:
+                        yield inbound
                 fault = self._socket.error if self._socket else None
             except AdapterError as error:
                 fault = error
             self._observer.state_changed(ConnectionState.DISCONNECTED, fault)
             await self._after(fault)
 
-    async def _one_connection(self) -> AsyncIterator[Inbound]:
+    async def _one_connection(self) -> AsyncGenerator[Inbound, None]:
         """One websocket connection from its beginning to its end."""
         resume, self._resume = (
             self._resume,
@@ -76,69 +79,75 @@ class Listener:
             self._socket = socket
             if resume is not None:
                 self._observer.state_changed(ConnectionState.CONNECTED)
-            else:
-                await self._expect_hello(socket)
-                async for inbound in self._missed():
-                    yield inbound
-            while (frame := await socket.next_frame()) is not None:
-                async for inbound in self._tell(frame, socket):
-                    yield inbound
+            frame = await (socket.next_frame() if resume else self._hello(socket))
+            while frame is not None:
+                async with aclosing(self._told_by(frame, socket.connection_id)) as events:
+                    async for inbound in events:
+                        yield inbound
+                frame = await socket.next_frame()
             self._resume = socket.resume
 
-    async def _expect_hello(self, socket: Socket) -> None:
+    async def _hello(self, socket: Socket) -> Frame:
+        """The first frame of a fresh connection."""
         try:
             async with asyncio.timeout(self._settings.pace.hello_timeout_s):
                 frame = await socket.next_frame()
         except TimeoutError as error:
             raise TimedOut("the server accepted the websocket and did not greet") from error
-        if frame is None or frame.event != "hello":
+        if frame is None or frame.event != HELLO:
             # The server hangs up on a bad token without a word; the REST call in `_after` will tell.
             raise socket.error or TimedOut("the server ended the websocket before it greeted")
+        return frame
 
-    async def _tell(self, frame: Frame, socket: Socket) -> AsyncIterator[Inbound]:
+    async def _told_by(self, frame: Frame, connection_id: str) -> AsyncGenerator[Inbound, None]:
+        """What a frame brings: one event, none, or, when it is a `hello`, all that was missed."""
+        if frame.event == HELLO:
+            async with aclosing(self._missed()) as events:
+                async for inbound in events:
+                    yield inbound
+            return
         self._failures = 0
-        if frame.event == "hello":  # a resume that the server could not grant
-            async for inbound in self._missed():
-                yield inbound
-            return
-        try:
-            inbound_now = await self._live(frame, socket.connection_id)
-        except MalformedFrame as error:
-            log.warning(
-                "mattermost: %s frame skipped: %s (%d bytes)", frame.event[:40], error, len(frame.raw)
-            )
-            return
-        if inbound_now is not None:
-            yield inbound_now
+        live = await self._live(frame, connection_id)
+        if live is not None:
+            yield replace(live, cursor=self._position.dump())
 
-    async def _missed(self) -> AsyncIterator[Inbound]:
+    async def _missed(self) -> AsyncGenerator[Inbound, None]:
         self._observer.state_changed(ConnectionState.CATCHING_UP)
-        async for happening, channel in self._catch_up.happenings(self._position):
-            if self._is_new(happening.key):
-                yield await self._normaliser.caught_up(happening, channel, self._position.dump())
+        async with aclosing(self._catch_up.happenings(self._position)) as happenings:
+            async for happening, channel in happenings:
+                if happening.key in self._told:
+                    continue
+                # First the look-ups, which may fail, then the steps that count the event as told.
+                inbound = await self._normaliser.caught_up(happening, channel)
+                self._position.reached(channel.id, happening.happened_at_ms)
+                self._remember(happening.key)
+                yield replace(inbound, cursor=self._position.dump())
         self._failures = 0
         self._observer.state_changed(ConnectionState.CONNECTED)
 
     async def _live(self, frame: Frame, connection_id: str) -> Inbound | None:
-        happening = live_happening(frame)
-        if happening is None:
-            log.debug("mattermost: %s frame ignored", frame.event[:40])
-            return await self._normaliser.membership(frame, connection_id, self._position.dump())
-        if happening.key in self._told:
+        try:
+            happening = live_happening(frame)
+            if happening is None:
+                log.debug("mattermost: %s frame ignored", frame.event[:40])
+                return await self._normaliser.membership(frame, connection_id)
+            if happening.key in self._told:
+                return None
+            inbound = await self._normaliser.live(happening, frame)
+        except MalformedFrame as error:
+            log.warning(
+                "mattermost: %s frame skipped: %s (%d bytes)", frame.event[:40], error, len(frame.raw)
+            )
             return None
-        inbound = await self._normaliser.live(happening, frame, Cursor(""))
-        self._is_new(happening.key)
-        self._position.went_live(min(happening.happened_at_ms, self._api.client.server_now_ms() + 1000))
-        return replace(inbound, cursor=self._position.dump())
+        self._remember(happening.key)
+        self._position.went_live(happening.happened_at_ms)
+        return inbound
 
-    def _is_new(self, key: str) -> bool:
-        """Remember an event as told. What is told twice does no harm; it is only a waste."""
-        if key in self._told:
-            return False
+    def _remember(self, key: str) -> None:
+        """What is told twice does no harm, it is only a waste; so this memory is bounded."""
         self._told[key] = None
         if len(self._told) > REMEMBERED_KEYS:
             self._told.popitem(last=False)
-        return True
 
     async def _after(self, fault: AdapterError | None) -> None:
         """Raise what a person must mend, otherwise wait before the next try."""

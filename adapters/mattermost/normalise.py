@@ -46,7 +46,7 @@ def live_happening(frame: Frame) -> Happening | None:
 
 
 class Normaliser:
-    """Builds `Inbound` values for one account."""
+    """Builds `Inbound` values for one account, without a cursor: that is the listener's to add."""
 
     def __init__(self, directory: Directory, user_id: str, username: str, now_ms: Callable[[], int]) -> None:
         self._directory = directory
@@ -54,16 +54,16 @@ class Normaliser:
         self._username = username
         self._now_ms = now_ms
 
-    async def caught_up(self, happening: Happening, channel: Channel, cursor: Cursor) -> Inbound:
+    async def caught_up(self, happening: Happening, channel: Channel) -> Inbound:
         """An event that catch-up found."""
-        return await self._build(happening, channel, post_bytes(happening.post), cursor, caught_up=True)
+        return await self._build(happening, channel, post_bytes(happening.post), caught_up=True)
 
-    async def live(self, happening: Happening, frame: Frame, cursor: Cursor) -> Inbound:
+    async def live(self, happening: Happening, frame: Frame) -> Inbound:
         """An event that a frame brought."""
         channel = await self._channel_of(happening.post, frame)
-        return await self._build(happening, channel, frame.raw, cursor, caught_up=False)
+        return await self._build(happening, channel, frame.raw, caught_up=False)
 
-    async def membership(self, frame: Frame, connection_id: str, cursor: Cursor) -> Inbound | None:
+    async def membership(self, frame: Frame, connection_id: str) -> Inbound | None:
         """Our own account was added to a channel or removed from it; None for anybody else's coming and going."""
         found = self._membership_of(frame)
         if found is None:
@@ -80,7 +80,7 @@ class Normaliser:
             sent_at_ms=self._now_ms(),
             addressed=False,
             raw=frame.raw,
-            cursor=cursor,
+            cursor=NO_CURSOR,
         )
 
     def _membership_of(self, frame: Frame) -> tuple[EventKind, str, str] | None:
@@ -104,9 +104,7 @@ class Normaliser:
             raise MalformedFrame("a frame with a senseless channel")
         return self._directory.learn(Channel(id=post.channel_id, type=kind, name=name, team_id=team_id or ""))
 
-    async def _build(
-        self, happening: Happening, channel: Channel, raw: bytes, cursor: Cursor, *, caught_up: bool
-    ) -> Inbound:
+    async def _build(self, happening: Happening, channel: Channel, raw: bytes, *, caught_up: bool) -> Inbound:
         post, kind = happening.post, happening.kind
         author = await self._directory.author(post)
         is_gone = kind is EventKind.DELETED
@@ -122,7 +120,7 @@ class Normaliser:
             sent_at_ms=happening.happened_at_ms or self._now_ms(),
             addressed=kind is EventKind.MESSAGE and author.kind not in SILENT and speaks_to_us,
             raw=raw,
-            cursor=cursor,
+            cursor=NO_CURSOR,
             caught_up=caught_up,
             mentions_us=mentions_us,
             attachments=tuple(post.files),
