@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from fleetprompt.runtime.llm import (
+    AssistantActs,
     Example,
     Message,
     ModelReply,
     ModelRequest,
     PersonSays,
+    ToolReturned,
     ToolSpec,
 )
 from fleetprompt.runtime.llm.builtin import plan
@@ -120,6 +123,7 @@ TOOLS = (
     ),
 )
 EFFECTS = {tool.name for tool in TOOLS if tool.side_effect}
+SIGN = "\n\n_builtin planner, no language model_"
 Calls = list[tuple[str, dict[str, Any]]]
 
 
@@ -132,3 +136,10 @@ def ask(*messages: Message | str) -> ModelReply:
 def calls(reply: ModelReply) -> Calls:
     """The calls of a step, as (name, arguments)."""
     return [(call.name, call.arguments or {}) for call in reply.calls]
+
+
+def acted(reply: ModelReply, *contents: Any, failed: bool = False) -> list[Message]:
+    """A step as the run loop records it: the calls and what they gave."""
+    texts = [content if isinstance(content, str) else json.dumps(content) for content in contents]
+    returned = [ToolReturned(call, text, failed) for call, text in zip(reply.calls, texts, strict=True)]
+    return [AssistantActs(reply.text, reply.calls, reply.raw), *returned]

@@ -208,6 +208,17 @@ def test_near_miss_offers_the_plain_words() -> None:
     assert "`put order 1042 on hold`" in ask("should I put order 1042 on hold?").text
 
 
+def test_understood_change_beside_an_unknown_wish_is_named_as_undone() -> None:
+    text = ask("put order 1042 on hold and fire bob").text
+    assert "I did not understand “fire bob”" in text
+    assert "left this undone: order hold" in text
+
+
+def test_offer_invents_no_number_and_no_reason() -> None:
+    assert "`put order <number> on hold`" in ask("should I put an order on hold?").text
+    assert "the customer asked" not in ask("Please hold 1042").text
+
+
 def test_every_answer_says_who_answers() -> None:
     for text in ("help", "where is order", "blah", "should I put order 1042 on hold?"):
         assert ask(text).text.endswith("_builtin planner, no language model_")

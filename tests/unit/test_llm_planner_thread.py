@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from fleetprompt.runtime.llm import (
-    AssistantActs,
     AssistantSays,
     Message,
-    ModelReply,
     ModelRequest,
     PersonSays,
     SystemNote,
-    ToolReturned,
     ToolSpec,
 )
 from fleetprompt.runtime.llm.builtin import plan
-from tests.planner_tools import EFFECTS, Calls, ask, calls
+from tests.planner_tools import EFFECTS, SIGN, Calls, acted, ask, calls
 
 BOTH = "where is order 1042 and put it on hold because the customer asked"
 HOLD_BOTH: Calls = [("order_hold", {"number": "1042", "reason": "the customer asked"})]
 SHIPPED = {"number": "1042", "state": "in transit", "carrier": "DHL", "paid": True, "note": None}
-SIGN = "\n\n_builtin planner, no language model_"
-
-
-def acted(reply: ModelReply, *contents: Any, failed: bool = False) -> list[Message]:
-    """A step as the run loop records it: the calls and what they gave."""
-    texts = [content if isinstance(content, str) else json.dumps(content) for content in contents]
-    returned = [ToolReturned(call, text, failed) for call, text in zip(reply.calls, texts, strict=True)]
-    return [AssistantActs(reply.text, reply.calls, reply.raw), *returned]
 
 
 def test_reading_comes_before_changing_and_then_the_answer() -> None:
@@ -254,44 +240,3 @@ def test_tool_without_examples_is_asked_for_by_its_name() -> None:
     assert step("ticket delete 7") == [("ticket.delete", {"ticket_id": 7})]
     assert step("ticket delete 7a") == []
     assert step("is ticket delete 7 done") == []
-
-
-FOREIGN = (
-    "not never no don't won't if when unless maybe tomorrow later yesterday bob he she i we should why who what was were "
-    "except without instead before after almost undo stop cancel release unless said says asked wants but or nor all "
-    "every another similar fake test example joke bitte nicht pas ne keine"
-)
-WORDS = st.sampled_from(FOREIGN.split())
-COMMANDS = st.sampled_from(
-    ["put order 1042 on hold", "hold order 1042", "refund 20 for order 1042", 'post "hi" in #general']
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(COMMANDS, WORDS, st.integers(0, 6))
-def test_one_foreign_word_anywhere_stops_a_change(command: str, word: str, position: int) -> None:
-    words = command.split()
-    words.insert(min(position, len(words)), word)
-    reply = ask(" ".join(words))
-    assert not [call for call in reply.calls if call.name in EFFECTS], " ".join(words)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.text(max_size=200))
-def test_any_text_gets_an_answer_and_no_change(text: str) -> None:
-    reply = ask(text)
-    assert not [call for call in reply.calls if call.name in EFFECTS]
-    json.dumps(reply.raw)
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.floats() | st.text(max_size=20),
-        lambda x: st.lists(x) | st.dictionaries(st.text(max_size=5), x),
-        max_leaves=20,
-    )
-)
-def test_any_result_can_be_told(content: Any) -> None:
-    first = ask("where is order 1042")
-    assert ask("where is order 1042", *acted(first, json.dumps(content))).text.endswith(SIGN)

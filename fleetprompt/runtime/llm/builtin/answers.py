@@ -11,7 +11,7 @@ from fleetprompt.kernel.json import clean
 from fleetprompt.runtime.llm.types import ToolCall, ToolReturned, ToolSpec
 
 from .slots import Holds, Slot
-from .templates import Repertoire, Template, spoken
+from .templates import Repertoire, Template, example_of, spoken
 
 SUFFIX: Final = "_builtin planner, no language model_"
 MAX_ROWS: Final = 20
@@ -119,15 +119,27 @@ def _either(values: Sequence[Any]) -> str:
     return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} or {said[-1]}"
 
 
-def suggestion(templates: Iterable[tuple[Template, dict[str, Any]]]) -> str:
-    """ "Did you mean" for what was nearly understood."""
-    says = dict.fromkeys(f"`{spoken(template, given)}`" for template, given in templates)
-    return f"I am not sure what you want, so I did nothing. Did you mean {_either(list(says))}? Then please say just that."
+def suggestion(template: Template, given: dict[str, Any]) -> str:
+    """ "Did you mean" for a question that was nearly understood."""
+    return (
+        f"I am not sure what you want. Did you mean `{spoken(template, given)}`? Then please say just that."
+    )
 
 
 def plain_request(template: Template, given: dict[str, Any]) -> str:
     """Why a change was not made although it was mentioned."""
     return f"I change things only when a message says plainly that I should, and nothing else. For that, say: `{spoken(template, given)}`"
+
+
+def not_understood(words: str) -> str:
+    """What was passed over."""
+    return f"I did not understand “{words[:120]}”. Ask me for `help` to see what I can do."
+
+
+def undone(tools: Iterable[str]) -> str:
+    """Which changes were understood, and left because of something else."""
+    names = ", ".join(dict.fromkeys(humane(tool) for tool in tools))
+    return f"Because of that I left this undone: {names}."
 
 
 def abilities(tools: Sequence[ToolSpec], known: Repertoire) -> str:
@@ -140,4 +152,4 @@ def abilities(tools: Sequence[ToolSpec], known: Repertoire) -> str:
 def _ability(tool: ToolSpec, known: Repertoire) -> str:
     ways = [template for template in known.templates if template.tool is tool]
     description = tool.description.strip().split("\n")[0].rstrip(".")
-    return f"- `{spoken(ways[0], {})}`" + (f": {description}" if description else "")
+    return f"- `{example_of(ways[0])}`" + (f": {description}" if description else "")

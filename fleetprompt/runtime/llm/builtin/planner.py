@@ -63,8 +63,7 @@ def _report(turn: Turn, wishes: Wishes) -> str:
     done = {_key(returned.call.name, returned.call.arguments) for returned in turn.results}
     undone = [w for w in wishes.effects if _key(w.tool, w.arguments) not in done]
     if undone and _has_failed(turn):
-        names = ", ".join(answers.humane(wanted.tool) for wanted in undone)
-        lines.append(f"Because of that I left this undone: {names}.")
+        lines.append(answers.undone(wanted.tool for wanted in undone))
     return "\n".join([*lines, *wishes.asks])
 
 

@@ -11,11 +11,12 @@ from .align import IT, POINTERS, Bindings, Item, align, choice_of, entity_values
 from .clauses import Part, all_sentences, join, sentences, without_politeness
 from .slots import Holds, Slot
 from .templates import ID_SIGN, LINKS, NUMBER_WORDS, TEXT_SIGN, Repertoire, Template
-from .words import Kind, same_word
+from .words import Kind, readable, same_word, tokens
 
 # Chosen on the tables of tests/unit/test_llm_planner*.py, with a margin on both sides.
+MAX_TOKENS: Final = 150  # more than that is no simple request, and reading it would hold up everybody else
 NEAR: Final = 0.45  # cosine from which a template is taken to be meant
-HINT: Final = 0.25  # cosine from which it is worth a "did you mean"
+HINT: Final = 0.3  # cosine from which it is worth a "did you mean"
 READ_LEAD: Final = 0.05  # how much nearer than the next tool
 EFFECT_LEAD: Final = 0.10
 _POINTED: Final = frozenset({Holds.ID, Holds.INTEGER})
@@ -53,6 +54,10 @@ class Reading:
 
 def read_message(text: str, known: Repertoire) -> list[Reading | Part]:
     """Every clause of a message as its reading; a Part where there is none at all."""
+    plain = readable(text)
+    words = tokens(plain)
+    if len(words) > MAX_TOKENS:
+        return [Part(words[:20], plain)]
     found = (_best_split(parts, known) for parts in sentences(text))
     return [reading for sentence in found for reading in sentence]
 
@@ -96,7 +101,7 @@ def read(part: Part, known: Repertoire) -> Reading | None:
     else:
         best = _fuzzy(known.templates[order[0]], part, said, near[order[0]], known)
         is_alone = _leads(best, near, known)
-    if best.closeness < HINT and not exact:
+    if not exact and (best.closeness < HINT or best.quality == 0.0):
         return None
     is_sure = is_alone and best.is_sure and not (best.is_effect and _is_hedged(best, is_request, known))
     return Reading(part, best.template, _with_reason(best), is_sure, best.closeness, best.quality)

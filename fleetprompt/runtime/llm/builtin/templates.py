@@ -75,6 +75,11 @@ class Repertoire:
     def _vocabulary(self, tool_name: str) -> frozenset[str]:
         return frozenset(word for t in self.templates if t.tool.name == tool_name for word in t.words)
 
+    def best_known(self, template: Template) -> Template:
+        """The template itself, or an example of the same thing where it was made from the tool's name."""
+        ways = [template] if not template.is_from_name else self.alike(template)
+        return next((way for way in ways if not way.is_from_name), template)
+
     def weight(self, word: str) -> float:
         """How much a word tells the tools apart: 1 if one tool knows it, near 0 if all do."""
         return max(0.1, 1.0 - (self._tools_with[word] - 1) / max(1, self._tool_count))
@@ -99,7 +104,8 @@ def _templates(tool: ToolSpec) -> Iterable[Template]:
     # A change with free text needs an example: "close {text}" made from a name would take any sentence.
     left_out = {Holds.REASON, Holds.OTHER} | ({Holds.TEXT} if tool.side_effect else set())
     needed = tuple(slot for slot in slots if slot.required and slot.holds not in left_out)
-    yield Template(tool, slots, (*words, *needed), {}, " ".join(words), is_from_name=True)
+    says = " ".join([*words, *(f"{{{slot.name}}}" for slot in needed)])
+    yield Template(tool, slots, (*words, *needed), {}, says, is_from_name=True)
 
 
 def _from_example(tool: ToolSpec, slots: tuple[Slot, ...], example: Example) -> Template:
@@ -146,7 +152,19 @@ def _label(pieces: tuple[Piece, ...], slot: Slot) -> str | None:
 
 
 def spoken(template: Template, arguments: dict[str, Any]) -> str:
-    """The template with values in it, as a person would type it."""
-    example = next((e for e in template.tool.examples if _with_slots(e) == template.says), None)
-    values = {**(example.arguments if example else {}), **arguments}
-    return re.sub(r"\{(\w+)\}", lambda m: str(values.get(m[1], f"<{m[1]}>")), template.says)
+    """The template as a person would type it; `<reason>` stands for what is not given."""
+    by_name = {slot.name: slot for slot in template.slots}
+    given = {name: _written(by_name[name], value) for name, value in arguments.items() if name in by_name}
+    return re.sub(r"\{(\w+)\}", lambda m: given.get(m[1], f"<{m[1].replace('_', ' ')}>"), template.says)
+
+
+def example_of(template: Template) -> str:
+    """The template with its example's own values."""
+    examples = (example for example in template.tool.examples if _with_slots(example) == template.says)
+    return spoken(template, next((example.arguments for example in examples), {}))
+
+
+def _written(slot: Slot, value: Any) -> str:
+    """A value with the sign by which a message's is recognised."""
+    signs = {Holds.CHANNEL: "#", Holds.PERSON: "@"}
+    return signs.get(slot.holds, "") + str(value).replace("_", " " if slot.holds is Holds.CHOICE else "_")

@@ -87,6 +87,8 @@ def _wishes(draft: _Draft) -> Wishes:
             *asks,
             f"That is {len(effects)} changes at once; please ask for at most {MAX_EFFECTS} of them.",
         )
+    if effects and asks:
+        asks = (*asks, answers.undone(wanted.tool for wanted in effects))
     return Wishes(tuple(_distinct(draft.reads)), () if asks else effects, tuple(dict.fromkeys(asks)))
 
 
@@ -199,15 +201,10 @@ def _calls(reading: Reading) -> Iterable[Wanted]:
 
 def _doubt(draft: _Draft, reading: Reading | Part) -> None:
     if isinstance(reading, Part) or reading.closeness < HINT:
-        words = " ".join(
-            token.text for token in (reading if isinstance(reading, Part) else reading.part).tokens
-        )
-        draft.doubts.append(
-            f"I did not understand “{words[:120]}”, so I did nothing about it. Ask me for `help` to see what I can do."
-        )
+        part = reading if isinstance(reading, Part) else reading.part
+        draft.doubts.append(answers.not_understood(" ".join(token.text for token in part.tokens)))
         return
     given = {n: v[0] for n, v in reading.bindings.items() if len(v) == 1 and v[0] is not IT}
-    if reading.is_effect:
-        draft.doubts.append(answers.plain_request(reading.template, given))
-    else:
-        draft.doubts.append(answers.suggestion([(reading.template, given)]))
+    template = draft.known.best_known(reading.template)
+    offer = answers.plain_request if reading.is_effect else answers.suggestion
+    draft.doubts.append(offer(template, given))

@@ -35,8 +35,8 @@ class Token:
 _PIECES: Final = re.compile(
     r"""
       (?P<QUOTED>```.*?```|"[^"\n]*"|“[^”\n]*”|«[^»\n]*»|(?<!\w)'[^'\n]+'(?!\w)|`[^`\n]+`)
-    | (?P<ADDRESS>https?://[^\s<>]+|[\w.+-]+@[\w-]+\.[\w.-]*\w)
-    | (?P<ID>(?<![\w-])-?\#?(?=[\w/-]*\d)[^\W_]+(?:[-_/.][^\W_]+)*)
+    | (?P<ADDRESS>https?://[^\s<>]+|[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,200}\w)
+    | (?P<ID>(?<![\w-])-?\#?(?=[\w/-]{0,40}\d)[^\W_]+(?:[-_/.][^\W_]+)*)
     | (?P<CHANNEL>(?<!\w)[~\#][^\W\d_][\w.-]*\w)
     | (?P<PERSON>(?<!\w)@[^\W\d_](?:[\w.-]*\w)?)
     | (?P<WORD>\b[Nn][or]\.(?=\s*\#?\d)|[^\W\d_]+(?:['’][^\W\d_]+)*)
@@ -47,14 +47,14 @@ _PIECES: Final = re.compile(
 _QUOTES: Final = "\"'`“”«»"
 _ASKING: Final = frozenset({"where", "what", "who", "when", "how", "which"})
 _INVISIBLE: Final = frozenset({"Cf", "Cc"})  # zero-width and direction marks would hide a word from us
-_CITED: Final = re.compile(r"^\s*>.*$", re.MULTILINE)  # another person's words
+_CITED: Final = re.compile(r"^[^\S\n]*>.*$", re.MULTILINE)  # another person's words
 
 
 def readable(text: str) -> str:
     """The text as its writer meant it: composed letters, no invisible ones, no cited lines."""
     composed = re.sub(r"[^\S\n]", " ", unicodedata.normalize("NFKC", text))
     seen = "".join(char for char in composed if char == "\n" or unicodedata.category(char) not in _INVISIBLE)
-    return _CITED.sub("", seen)
+    return re.sub(r"\n\s*", "\n", _CITED.sub("", seen))
 
 
 def tokens(text: str) -> tuple[Token, ...]:
@@ -82,9 +82,8 @@ def _value(kind: Kind, text: str) -> str:
     match kind:
         case Kind.WORD:
             word = text.casefold().replace("’", "'")
-            return (
-                "is" if word == "are" else word
-            )  # "where are orders 1 and 2" asks as "where is order 1" does
+            # "where are orders 1 and 2" asks as "where is order no. 1" does
+            return {"are": "is", "no.": "number", "nr.": "number"}.get(word, word)
         case Kind.QUOTED:
             return text.strip(_QUOTES).strip()
         case Kind.ID:
