@@ -150,7 +150,8 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """A stage with the agent `fleet`; agent: its values, such as limits and policies."""
     async with fresh_house() as house, OpenAIStub() as stub:
-        registry, looked_up = Registry(), []
+        registry = Registry()
+        looked_up: list[str] = []
         chat, holds = Ledger(), Ledger()
         key = SecretStr("k")
         second = Endpoint(fallback, stub.url, key) if fallback else None
