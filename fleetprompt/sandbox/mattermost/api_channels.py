@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fleetprompt.sandbox.mattermost import membership
 from fleetprompt.sandbox.mattermost.api import OK, Api, Call, bad_body, reply
 from fleetprompt.sandbox.mattermost.errors import ApiError, forbidden
@@ -137,7 +135,7 @@ def _named(call: Call, team_id: str) -> Response:
 
 
 def channels_of_user(call: Call) -> Response:
-    """The channels of an account in a team, with all its direct and group channels; by shown name."""
+    """The channels of an account in a team, with all its direct and group channels; by shown name, capitals first."""
     user, team = call.site.world.user(call.args["user_id"]), call.site.world.team(call.args["team_id"])
     if user is not call.user and not call.user.is_admin:
         raise forbidden()
@@ -148,8 +146,8 @@ def channels_of_user(call: Call) -> Response:
 
 
 def _of_user(call: Call, user: SandboxUser, team_id: str) -> list[Channel]:
-    def by_shown_name(channel: Channel) -> Any:
-        return channel.display_name.lower()
+    def by_shown_name(channel: Channel) -> tuple[str, int]:
+        return channel.display_name, channel.create_at
 
     channels = call.site.world.channels.values()
     own = (c for c in channels if user.id in c.members and c.team_id in ("", team_id))

@@ -46,10 +46,16 @@ class SandboxControl:
         return response.json()
 
     async def create_user(
-        self, username: str, *, is_bot: bool = False, is_admin: bool = False
+        self,
+        username: str,
+        *,
+        is_bot: bool = False,
+        is_admin: bool = False,
+        owner: SandboxUser | str | None = None,
     ) -> SandboxUser:
-        """An account with a token; the existing one when the name is taken."""
-        return SandboxUser(**await self._do("users", username=username, is_bot=is_bot, is_admin=is_admin))
+        """An account with a token; the existing one when the name is taken. A bot greets its owner, if it has one."""
+        body = {"username": username, "is_bot": is_bot, "is_admin": is_admin, "owner": owner}
+        return SandboxUser(**await self._do("users", **body))
 
     async def create_team(self, name: str) -> Team:
         """A team; the existing one when the name is taken."""

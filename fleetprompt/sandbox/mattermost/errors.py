@@ -22,6 +22,11 @@ _REFUSALS: Final[dict[str, tuple[int, str]]] = {
         500,
         "Rejected post since another client is making the same request.",
     ),
+    "api.post.deduplicate_create_post.failed_to_get": (
+        500,
+        "Failed to fetch original post after deduping a client repeating the same request.",
+    ),
+    "app.post.save.app_error": (500, "Unable to save the Post."),
     "api.post.update_post.permissions_details.app_error": (
         403,
         "You do not have the appropriate permissions.",

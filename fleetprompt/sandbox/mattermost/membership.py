@@ -15,8 +15,18 @@ from fleetprompt.sandbox.mattermost.site import Site
 DEFAULT_CHANNELS = (("town-square", "Town Square"), ("off-topic", "Off-Topic"))
 
 
-def create_user(site: Site, username: str, *, is_bot: bool = False, is_admin: bool = False) -> SandboxUser:
-    """An account with a token; the existing one when the name is taken."""
+ADD_BOT_HINT = "Please add me to teams and channels you want me to interact in."
+
+
+def create_user(
+    site: Site,
+    username: str,
+    *,
+    is_bot: bool = False,
+    is_admin: bool = False,
+    owner: SandboxUser | None = None,
+) -> SandboxUser:
+    """An account with a token; the existing one when the name is taken. A bot greets its owner in a direct message."""
     known = site.world.users_by_name.get(username)
     if known:
         return known
@@ -32,6 +42,9 @@ def create_user(site: Site, username: str, *, is_bot: bool = False, is_admin: bo
         roles="system_admin system_user" if is_admin else "system_user",
     )
     site.world.save(user)
+    if owner:
+        channel = direct_channel(site, user, owner)
+        commit(site, user, Draft(channel.id, ADD_BOT_HINT, type="add_bot_teams_channels", via="system"))
     return user
 
 
@@ -168,9 +181,9 @@ def direct_channel(site: Site, creator: SandboxUser, other: SandboxUser) -> Chan
 
 def group_channel(site: Site, users: Iterable[SandboxUser]) -> Channel:
     """The group channel of three to eight accounts; its name is a digest of their ids."""
-    members = sorted(users, key=lambda user: user.id)
+    members = list(users)
     ids = [user.id for user in members]
-    name = hashlib.sha1("".join(ids).encode(), usedforsecurity=False).hexdigest()
+    name = hashlib.sha1("".join(sorted(ids)).encode(), usedforsecurity=False).hexdigest()
     known = site.world.channels_by_name.get(("", name))
     if known:
         return known

@@ -60,6 +60,8 @@ def seen(site: Site, draft: Draft) -> dict[str, Any] | None:
     post_id = site.pending.get(draft.pending_post_id) if draft.pending_post_id else None
     if post_id == IN_FLIGHT:
         raise ApiError("api.post.deduplicate_create_post.pending")
+    if post_id and site.world.posts[post_id].delete_at:
+        raise ApiError("api.post.deduplicate_create_post.failed_to_get")
     return site.world.posts[post_id].as_json() if post_id else None
 
 
@@ -73,7 +75,7 @@ def _admitted(site: Site, author: SandboxUser, draft: Draft) -> Post:
 
 
 def validate(site: Site, draft: Draft) -> None:
-    """Raises ApiError 400 for a bad root or a text that is too long."""
+    """Raises ApiError 400 for a bad root or a text that is too long, 500 for a NUL, which Postgres does not store."""
     if draft.root_id:
         root = site.world.posts.get(draft.root_id)
         if root is None or root.delete_at or root.root_id:
@@ -81,6 +83,8 @@ def validate(site: Site, draft: Draft) -> None:
         if root.channel_id != draft.channel_id:
             raise ApiError("api.post.create_post.channel_root_id.app_error")
     _check_sizes(site, draft.message, draft.props)
+    if draft.via == "rest" and "\x00" in draft.message:
+        raise ApiError("app.post.save.app_error")
 
 
 def _check_sizes(site: Site, message: str, props: dict[str, Any]) -> None:
@@ -93,7 +97,7 @@ def _check_sizes(site: Site, message: str, props: dict[str, Any]) -> None:
 def commit(site: Site, author: SandboxUser, draft: Draft) -> Post:
     """Store a valid draft and tell everybody."""
     now = site.world.now_ms()
-    from_bot = {"from_bot": "true"} if author.is_bot and draft.type == "" else {}
+    from_bot = {"from_bot": "true"} if author.is_bot else {}
     post = Post(
         id=new_id(),
         create_at=now,
@@ -124,15 +128,10 @@ def _claimed_files(site: Site, file_ids: list[str]) -> list[str]:
 
 def _count(site: Site, post: Post) -> None:
     channel = site.world.channels[post.channel_id]
-    channel.last_post_at = post.create_at
-    if not post.type:
+    if not post.type.startswith("system_"):
         channel.total_msg_count += 1
         channel.total_msg_count_root += 0 if post.root_id else 1
-    site.world.save(channel)
-    if post.root_id:
-        root = site.world.posts[post.root_id]
-        root.update_at = post.create_at
-        site.world.save(root)
+    _bump(site, post, post.create_at)
 
 
 def _enter(site: Site, post: Post, draft: Draft) -> None:
@@ -171,8 +170,19 @@ def edit(site: Site, editor: SandboxUser, post_id: str, patch: dict[str, Any]) -
     post.is_pinned = bool(patch.get("is_pinned", post.is_pinned))
     post.update_at = now
     site.world.save(post)
+    _bump(site, post, now)
     _publish_post(site, "post_edited", post)
     return post
+
+
+def _bump(site: Site, post: Post, now: int) -> None:
+    """The channel and the thread's root count as changed."""
+    channel = site.world.channels[post.channel_id]
+    channel.last_post_at = now
+    site.world.save(channel)
+    if post.root_id:
+        site.world.posts[post.root_id].update_at = now
+        site.world.save(site.world.posts[post.root_id])
 
 
 def _publish_post(site: Site, name: str, post: Post) -> None:

@@ -37,7 +37,7 @@ def posts_since(world: World, channel: Channel, since_ms: int) -> PostList:
     found = [post for post in world.posts_of[channel.id].values() if post.update_at > since_ms]
     if len(found) > SINCE_LIMIT:
         found = random.sample(found, SINCE_LIMIT)
-    found.sort(key=lambda post: (-post.create_at, post.id))
+    found.sort(key=lambda post: (-post.create_at, post.update_at))
     with_roots = {post.id: post for post in (*found, *_roots(world, found))}
     shown = {post.id: post.as_json(metadata=world.metadata(post)) for post in with_roots.values()}
     return _listed([post.id for post in found], shown)

@@ -1,4 +1,4 @@
-"""What the sandbox stores, and its JSON as recorded from a real 5.37 server (field order included)."""
+"""What the sandbox stores, and its JSON as recorded from a real 5.37 server, field order included."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ class SandboxUser:
 
     @property
     def is_admin(self) -> bool:
-        """May do what only system administrators may."""
         return "system_admin" in self.roles
 
     def as_json(self, *, own: bool = False) -> dict[str, Any]:

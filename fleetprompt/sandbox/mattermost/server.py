@@ -72,9 +72,12 @@ class SandboxMattermost:
 
     # Accounts, teams and channels
 
-    def create_user(self, username: str, *, is_bot: bool = False, is_admin: bool = False) -> SandboxUser:
-        """An account with a token; the existing one when the name is taken."""
-        return membership.create_user(self.site, username, is_bot=is_bot, is_admin=is_admin)
+    def create_user(
+        self, username: str, *, is_bot: bool = False, is_admin: bool = False, owner: UserRef | None = None
+    ) -> SandboxUser:
+        """An account with a token; the existing one when the name is taken. A bot greets its owner, if it has one."""
+        by = self.user(owner) if owner else None
+        return membership.create_user(self.site, username, is_bot=is_bot, is_admin=is_admin, owner=by)
 
     def create_team(self, name: str) -> Team:
         """A team with its default channels; the existing one when the name is taken."""

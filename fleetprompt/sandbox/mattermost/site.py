@@ -45,12 +45,22 @@ class PendingPosts:
 
 
 @dataclass(slots=True)
+class ThreadView:
+    """What a follower has not read of a thread. last_viewed_at: unix ms, 0 = never."""
+
+    last_viewed_at: int = 0
+    unread_replies: int = 0
+    unread_mentions: int = 0
+
+
+@dataclass(slots=True)
 class Site:
-    """One running server. max_post_runes: the database's limit for a message."""
+    """One running server. views: by (root id, user id). max_post_runes: the database's limit."""
 
     world: World
     hub: Hub
     pending: PendingPosts = field(default_factory=PendingPosts)
+    views: dict[tuple[str, str], ThreadView] = field(default_factory=dict)
     max_post_runes: int = 16383
     max_props_runes: int = 8000
 
