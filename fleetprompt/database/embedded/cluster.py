@@ -191,6 +191,7 @@ _ADVICE: Final = (
     (
         (
             "checksum",
+            "database files are incompatible",
             "invalid page",
             "could not locate a valid checkpoint",
             "could not locate required checkpoint",
