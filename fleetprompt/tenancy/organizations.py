@@ -9,7 +9,7 @@ overwritten.
 from __future__ import annotations
 
 import asyncio
-import re
+import random
 from typing import Any
 
 import asyncpg
@@ -25,16 +25,19 @@ from fleetprompt.kernel.errors import Conflict, FleetPromptError, NotFound
 from fleetprompt.kernel.ids import TenantSlug, new_id
 from fleetprompt.model import Organization
 from fleetprompt.model.states import OrganizationState, fault_point
-from fleetprompt.tenancy.slugs import role_name, schema_name
+from fleetprompt.tenancy.roles import role_script, schema_script
+from fleetprompt.tenancy.slugs import parse_slug, role_name, schema_name
 
 LIMITS = {"executions_running": 20, "cost_usd_per_day": "20"}
 """A new organization's limits (row 12)."""
-ROLE_TRIES = 5  # roles belong to the whole server; another database's tenant may be made at the same instant
+ROLE_CLASHES = (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
+"""Roles belong to the whole server: a tenant made there at the same instant shows as "tuple concurrently updated"."""
+ROLE_WAITS_S = (0.05, 0.1, 0.2, 0.4)
 
 
 async def create_organization(database: Database, slug: TenantSlug, *, name: str = "") -> Organization:
     """Make the organization, or finish making it; idempotent. Raises what stopped it, after recording it."""
-    await _insert_row(database, slug, name or slug)
+    await _insert_row(database, parse_slug(slug), name or slug)
     faults.reach("organization.row_made")
     try:
         await advance_schema(database, slug)
@@ -72,22 +75,22 @@ async def advance_schema(database: Database, slug: TenantSlug) -> bool:
     """
     connection = await database.connect_raw()
     try:
-        for attempt in range(ROLE_TRIES):
+        for wait_s in ROLE_WAITS_S:
             try:
-                async with connection.transaction():
-                    changed = await _advance(connection, slug)
-                    faults.reach("organization.schema_made")
-                faults.reach(fault_point("organization", "creating", "active", committed=True))
-                return changed
-            except (
-                asyncpg.InternalServerError
-            ):  # "tuple concurrently updated", on the server-wide role tables
-                if attempt == ROLE_TRIES - 1:
-                    raise
-                await asyncio.sleep(0.05 * 2**attempt)
+                return await _advance_in_one(connection, slug)
+            except ROLE_CLASHES:
+                await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))
+        return await _advance_in_one(connection, slug)
     finally:
         await connection.close()
-    raise AssertionError("unreachable")
+
+
+async def _advance_in_one(connection: asyncpg.Connection[Any], slug: TenantSlug) -> bool:
+    async with connection.transaction():
+        changed = await _advance(connection, slug)
+        faults.reach("organization.schema_made")
+    faults.reach(fault_point("organization", "creating", "active", committed=True))
+    return changed
 
 
 async def _advance(connection: asyncpg.Connection[Any], slug: TenantSlug) -> bool:
@@ -99,7 +102,7 @@ async def _advance(connection: asyncpg.Connection[Any], slug: TenantSlug) -> boo
     head = scripts.head("tenant")
     if row["state"] == OrganizationState.ACTIVE and row["schema_revision"] == head:
         return False
-    await connection.execute(_role_and_schema(slug))
+    await connection.execute(role_script(slug) + schema_script(slug))
     await _run_script(connection, slug, head)
     await _mark_active(connection, slug, row["state"], head)
     return True
@@ -129,32 +132,6 @@ async def _mark_active(connection: asyncpg.Connection[Any], slug: TenantSlug, st
         faults.reach(fault_point("organization", "creating", "active"))
 
 
-def _role_and_schema(slug: TenantSlug) -> str:
-    """Idempotent. The schema belongs to the tenant's role, which the service may take on but does not inherit."""
-    assert re.fullmatch(r"[a-z0-9_]{1,40}", slug)
-    role, schema = role_name(slug), schema_name(slug)
-    return f"""
-DO $$ BEGIN
-    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN
-        BEGIN
-            CREATE ROLE {role} NOLOGIN;
-        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
-        END;
-    END IF;
-    IF NOT pg_has_role('{role}', 'fleetprompt_tenant', 'MEMBER') THEN
-        GRANT fleetprompt_tenant TO {role};
-    END IF;
-    IF NOT EXISTS (
-        SELECT 1 FROM pg_auth_members WHERE roleid = '{role}'::regrole
-            AND member = current_user::regrole AND set_option AND NOT inherit_option
-    ) THEN
-        GRANT {role} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE;
-    END IF;
-END $$;
-CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {role};
-"""  # noqa: S608
-
-
 async def _insert_row(database: Database, slug: TenantSlug, name: str) -> None:
     statement = insert(Organization).values(
         id=new_id(), slug=slug, name=name, limits=LIMITS, state=OrganizationState.CREATING
@@ -164,11 +141,13 @@ async def _insert_row(database: Database, slug: TenantSlug, name: str) -> None:
 
 
 async def record_failure(database: Database, slug: TenantSlug, error: Exception) -> None:
+    """Put the error on the organization's row, unless somebody else brought it to the head meanwhile."""
     async with database.session() as session:
         await session.execute(
             text(
                 "update public.organizations set schema_error = :error, schema_attempted_at = now(),"
-                " state = case state when 'creating' then 'failed' else state end where slug = :slug"
+                " state = case state when 'creating' then 'failed' else state end"
+                " where slug = :slug and (state <> 'active' or schema_revision is distinct from :head)"
             ),
-            {"slug": slug, "error": str(error)[:500]},
+            {"slug": slug, "error": str(error)[:500], "head": scripts.head("tenant")},
         )
