@@ -1,0 +1,1 @@
+"""Mattermost bound to a tenant: its settings and its words."""

@@ -1,0 +1,93 @@
+"""When not to call: the far side asked us to wait, or it failed several times in a row. Kept with the installation's
+health, so that all workers know; only the database's clock decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+
+from adapters.errors import AdapterError, FarSideFailed, Passing, RateLimited, Remedy, Unreachable
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.tenancy import Tenancy, TenantSession
+
+OPENS_AT = 5  # failures in a row
+OPEN_S = 10.0  # then nobody calls for so long; afterwards one tries
+RATE_LIMIT_S = 1.0  # when the far side does not say
+
+_LOOK = text(
+    "select failures, coalesce(extract(epoch from blocked_until - clock_timestamp()), 0)::float8,"
+    " blocked_until is not null from installation_health where installation_id = :id"
+)
+_PROBE = text(
+    "update installation_health set blocked_until = clock_timestamp() + make_interval(secs => :open_s)"
+    " where installation_id = :id and failures >= :opens_at and blocked_until <= clock_timestamp() returning 1"
+)
+_BLOCK = text(
+    "update installation_health set blocked_until = clock_timestamp() + make_interval(secs => :wait_s),"
+    " updated_at = now() where installation_id = :id"
+)
+_COUNT = text(
+    "update installation_health set failures = failures + :counts, last_error = :error, last_error_code = :code,"
+    " last_error_at = now(), remedy = :remedy, updated_at = now(),"
+    " blocked_until = case when :counts = 1 and failures + 1 >= :opens_at"
+    " then clock_timestamp() + make_interval(secs => :open_s) else blocked_until end where installation_id = :id"
+)
+_RESET = text(
+    "update installation_health set failures = 0, blocked_until = null, updated_at = now()"
+    " where installation_id = :id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """wait_s: nobody may call for so long. troubled: a success has something to reset."""
+
+    wait_s: float
+    troubled: bool
+    failures: int = 0
+
+
+async def standing(session: TenantSession, installation_id: UUID) -> Standing:
+    """Whether we may call now. With the breaker half open exactly one caller may."""
+    row = (await session.execute(_LOOK, {"id": installation_id})).one_or_none()
+    if row is None:
+        return Standing(0.0, troubled=False)
+    failures, wait_s, was_blocked = row
+    if wait_s > 0 or failures < OPENS_AT or not was_blocked:
+        return Standing(max(0.0, wait_s), failures > 0 or was_blocked, failures)
+    probe = {"id": installation_id, "opens_at": OPENS_AT, "open_s": OPEN_S}
+    is_ours = (await session.execute(_PROBE, probe)).one_or_none() is not None
+    return Standing(0.0 if is_ours else OPEN_S, True, failures)
+
+
+async def note_success(tenancy: Tenancy, tenant: TenantSlug, installation_id: UUID) -> None:
+    """Close the breaker."""
+    async with tenancy.session(tenant) as session:
+        await session.execute(_RESET, {"id": installation_id})
+
+
+async def note_failure(
+    tenancy: Tenancy, tenant: TenantSlug, installation_id: UUID, error: AdapterError
+) -> None:
+    """Remember what failed; a rate limit blocks at once, a disturbed far side after several in a row."""
+    async with tenancy.session(tenant) as session:
+        if isinstance(error, RateLimited):
+            await session.execute(_BLOCK, {"id": installation_id, "wait_s": rate_limit_s(error)})
+        elif isinstance(error, Passing) or error.remedy is Remedy.ASK_HUMAN:
+            values = {
+                "id": installation_id,
+                "error": error.detail,
+                "code": error.code,
+                "remedy": error.advice,
+                "counts": int(isinstance(error, Unreachable | FarSideFailed)),
+                "opens_at": OPENS_AT,
+                "open_s": OPEN_S,
+            }
+            await session.execute(_COUNT, values)
+
+
+def rate_limit_s(error: RateLimited) -> float:
+    """Seconds to wait."""
+    return RATE_LIMIT_S if error.retry_after_s is None else error.retry_after_s

@@ -1,0 +1,27 @@
+"""The facts that connectors tell; those of chat are the runtime's, because it reacts to them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from adapters.contract import EventKind
+from fleetprompt.runtime.registry import Registry
+
+INTEGRATION: Final = {
+    "integration.connected": "An installation's connection stands.",
+    "integration.disconnected": "An installation's connection was lost; it comes back by itself.",
+    "integration.error": "An installation needs a person.",
+}
+OF_EVENT: Final = {
+    EventKind.MESSAGE: "chat.message.received",
+    EventKind.EDITED: "chat.message.edited",
+    EventKind.DELETED: "chat.message.deleted",
+    EventKind.ADDED: "chat.channel.joined",
+    EventKind.REMOVED: "chat.channel.left",
+}
+
+
+def register(registry: Registry) -> None:
+    """Catalogue them."""
+    for name, about in INTEGRATION.items():
+        registry.add_signal(name, about)

@@ -1,0 +1,68 @@
+"""Register a chat connector: its directive, its channel, its installer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import select
+
+from adapters.contract import Place, Types
+from fleetprompt.connectors.binding import Binding
+from fleetprompt.connectors.bucket import TokenBuckets
+from fleetprompt.connectors.deliver import PostArguments, PostEffector
+from fleetprompt.connectors.pool import AdapterPool
+from fleetprompt.connectors.sent import tell_sent
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.model import Conversation, Installation
+from fleetprompt.model.states import InstallationState
+from fleetprompt.runtime.directives import DirectiveType
+from fleetprompt.runtime.registry import Channel, Registry
+from fleetprompt.tenancy import Tenancy
+
+TYPING_TIMEOUT_S = 3.0
+
+
+def register_chat(
+    registry: Registry, tenancy: Tenancy, pool: AdapterPool, buckets: TokenBuckets, binding: Binding
+) -> None:
+    """Make its directive executable and its conversations answerable."""
+    effector = PostEffector(tenancy, pool, buckets, binding)
+    registry.add_directive(
+        DirectiveType(
+            binding.directive,
+            f"Post a message through {binding.package}.",
+            PostArguments,
+            effector,
+            delivered=tell_sent(registry),
+        )
+    )
+    registry.add_channel(Channel(binding.package, binding.directive, post_arguments, _typing(tenancy, pool)))
+
+
+def post_arguments(conversation: Conversation, text: str) -> dict[str, Any]:
+    """An answer in a conversation as the directive's arguments."""
+    return {
+        "channel_id": conversation.channel_id,
+        "channel_kind": conversation.channel_kind,
+        "thread_id": conversation.thread_id,
+        "text": text,
+    }
+
+
+def _typing(tenancy: Tenancy, pool: AdapterPool) -> Any:
+    async def typing(tenant: TenantSlug, conversation: Conversation) -> None:
+        """Show that an answer is being written. Raises what is wrong; the caller does not mind."""
+        async with tenancy.session(tenant) as session:
+            query = select(Installation).where(Installation.id == conversation.installation_id)
+            installation = await session.scalar(query)
+        if installation is None or installation.state != InstallationState.INSTALLED:
+            return
+        async with asyncio.timeout(TYPING_TIMEOUT_S):
+            adapter = await pool.get(tenant, installation)
+            if isinstance(adapter, Types):
+                await adapter.typing(
+                    Place(conversation.channel_id, conversation.channel_kind, conversation.thread_id)
+                )
+
+    return typing

@@ -1,0 +1,201 @@
+"""Carry out the directive that posts: split once, send each part once, look before repeating."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from adapters.contract import Adapter, LooksUp, Outbound, Place, Receipt
+from adapters.errors import (
+    AdapterError,
+    CredentialRefused,
+    Misconfigured,
+    OutcomeUnknown,
+    Passing,
+    RateLimited,
+    Remedy,
+)
+from fleetprompt.connectors import breaker
+from fleetprompt.connectors.binding import Binding
+from fleetprompt.connectors.bucket import TokenBuckets
+from fleetprompt.connectors.pool import AdapterPool
+from fleetprompt.kernel import clock
+from fleetprompt.kernel.json import clean_text
+from fleetprompt.model import Directive, Installation
+from fleetprompt.model.states import InstallationState
+from fleetprompt.runtime.directives import (
+    Absent,
+    Delivered,
+    EffectTry,
+    Outcome,
+    Refused,
+    RetryIn,
+    Unclear,
+)
+from fleetprompt.tenancy import Tenancy, TenantSession
+
+PATIENCE_S = 3600.0  # how long a disturbed far side is waited for before its failures count
+ASK_AGAIN_S = 60.0  # after a fault that a person has to mend
+SHORT_WAIT_S = 0.5  # waited for on the spot
+DEFAULT_MAX_RUNES = 4000
+CUT_NOTE = "\n\n*(The rest was too long to post.)*"
+
+
+class PostArguments(BaseModel):
+    """What is posted, and where."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channel_id: str = Field(min_length=1, max_length=200)
+    channel_kind: str = "public"
+    thread_id: str = ""
+    text: str = Field(max_length=1_000_000)
+
+    @field_validator("text")
+    @classmethod
+    def _has_text(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("there is nothing to post")
+        return clean_text(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """The way is free."""
+
+    adapter: Adapter
+    troubled: bool
+
+
+class PostEffector:
+    """Posts of one chat connector."""
+
+    def __init__(self, tenancy: Tenancy, pool: AdapterPool, buckets: TokenBuckets, binding: Binding) -> None:
+        self._tenancy = tenancy
+        self._pool = pool
+        self._buckets = buckets
+        self._binding = binding
+
+    async def plan(self, session: TenantSession, directive: Directive) -> Sequence[dict[str, Any]]:
+        """One request for each post, of at most the server's limit."""
+        installation = await session.get(Installation, directive.installation_id)
+        account, config = (installation.account, installation.config) if installation else ({}, {})
+        max_runes = int(account.get("max_text_runes") or DEFAULT_MAX_RUNES)
+        parts = self._cut(directive.arguments["text"], max_runes, int(config.get("max_posts_per_answer", 8)))
+        place = {key: directive.arguments[key] for key in ("channel_id", "channel_kind", "thread_id")}
+        execution = {"execution": str(directive.execution_id)} if directive.execution_id else {}
+        return [{**place, "text": part, "metadata": execution} for part in parts]
+
+    def _cut(self, text: str, max_runes: int, max_posts: int) -> list[str]:
+        parts = self._binding.parts(text, max_runes) or [""]  # the adapter refuses an empty one
+        if len(parts) <= max_posts:
+            return parts
+        kept = self._binding.parts(text, max_runes - len(CUT_NOTE))[:max_posts]
+        return [*kept[:-1], kept[-1] + CUT_NOTE]
+
+    async def perform(self, effect: EffectTry) -> Outcome:
+        """Send once."""
+        try:
+            way = await self._way(effect, endpoint="post")
+            if not isinstance(way, _Open):
+                return way
+            receipt = await way.adapter.send(_outbound(effect))
+        except AdapterError as error:
+            return await self._failed(effect, error)
+        if way.troubled:
+            await breaker.note_success(self._tenancy, effect.tenant, _installation_id(effect))
+        return _delivered(receipt)
+
+    async def look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
+        """Whether it arrived."""
+        try:
+            way = await self._way(effect, endpoint="look_up")
+            if isinstance(way, Refused):
+                return Unclear(way.reason)
+            if isinstance(way, RetryIn):
+                return way
+            assert isinstance(way.adapter, LooksUp)
+            receipt = await way.adapter.look_up(_outbound(effect))
+        except OutcomeUnknown as error:
+            return Unclear(error.detail)
+        except AdapterError as error:
+            if error.remedy is Remedy.GIVE_UP:
+                return Absent()  # its place is gone; sending again will say so
+            await self._remember(effect, error)
+            return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=True)
+        return Absent() if receipt is None else _delivered(receipt)
+
+    async def _way(self, effect: EffectTry, *, endpoint: str) -> _Open | RetryIn | Refused:
+        """An adapter that may be called now, or why not. Raises the tree of `adapters.errors`."""
+        installation_id = _installation_id(effect)
+        async with self._tenancy.session(effect.tenant) as session:
+            installation = await session.get(Installation, installation_id)
+            if installation is None or installation.state != InstallationState.INSTALLED:
+                state = "gone" if installation is None else installation.state
+                return Refused("not_installed", f"The installation is {state}, so nothing is posted for it.")
+            standing = await breaker.standing(session, installation_id)
+        if standing.wait_s > 0:
+            return RetryIn(standing.wait_s, "blocked", "The far side is given a pause.", forgiven=True)
+        wait_s = await self._take_token(effect, installation, endpoint)
+        if wait_s > 0:
+            return RetryIn(wait_s, "own_rate_limit", "Our own limit of posts a second.", forgiven=True)
+        return _Open(await self._pool.get(effect.tenant, installation), standing.troubled)
+
+    async def _take_token(self, effect: EffectTry, installation: Installation, endpoint: str) -> float:
+        per_second = float(installation.config.get("posts_per_second", 10.0))
+        burst = int(installation.config.get("post_burst", 20))
+        key = (effect.tenant, installation.id, endpoint)
+        wait_s = self._buckets.wait_s(key, per_second, burst)
+        if 0 < wait_s <= SHORT_WAIT_S:
+            await asyncio.sleep(wait_s)
+            wait_s = self._buckets.wait_s(key, per_second, burst)
+        return wait_s
+
+    async def _failed(self, effect: EffectTry, error: AdapterError) -> Outcome:
+        await self._remember(effect, error)
+        if isinstance(error, OutcomeUnknown):
+            return Unclear(error.detail)
+        if isinstance(error, RateLimited):
+            return RetryIn(breaker.rate_limit_s(error), error.code, error.detail, forgiven=True)
+        if isinstance(error, Passing):
+            return RetryIn(error.retry_after_s, error.code, _words(error), forgiven=_is_patient(effect))
+        if isinstance(error, CredentialRefused | Misconfigured):
+            return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=_is_patient(effect))
+        return Refused(error.code, _words(error))
+
+    async def _remember(self, effect: EffectTry, error: AdapterError) -> None:
+        installation_id = _installation_id(effect)
+        if isinstance(error, CredentialRefused | Misconfigured):
+            await self._pool.discard(installation_id)
+        await breaker.note_failure(self._tenancy, effect.tenant, installation_id, error)
+
+
+def _installation_id(effect: EffectTry) -> UUID:
+    assert effect.installation_id is not None, "a post needs an installation"
+    return effect.installation_id
+
+
+def _outbound(effect: EffectTry) -> Outbound:
+    request = effect.request
+    place = Place(request["channel_id"], request["channel_kind"], request["thread_id"])
+    return Outbound(effect.key, place, request["text"], effect.first_tried_at_ms, request["metadata"])
+
+
+def _delivered(receipt: Receipt) -> Delivered:
+    return Delivered(
+        {"external_id": receipt.external_id, "sent_at_ms": receipt.sent_at_ms, "found": receipt.found}
+    )
+
+
+def _words(error: AdapterError) -> str:
+    return f"{error.detail}. {error.advice}" if error.advice else error.detail
+
+
+def _is_patient(effect: EffectTry) -> bool:
+    """Whether it is still early: then an outage does not count as a failure of this post."""
+    return clock.now_ms() - effect.first_tried_at_ms < PATIENCE_S * 1000

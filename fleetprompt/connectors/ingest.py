@@ -1,0 +1,219 @@
+"""Turn what a far side told into stored facts: one transaction for all that is ready.
+
+Conversations, messages, signals and the cursor commit together, so a death before the commit reads the batch again,
+and one after it finds every event known by its key. Our own posts are projected and wake nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+
+from adapters.contract import AuthorKind, Cursor, EventKind, Inbound
+from fleetprompt.connectors.catalogue import OF_EVENT
+from fleetprompt.connectors.conversations import (
+    ConversationKey,
+    Projected,
+    conversation_key,
+    find_conversations,
+    known_messages,
+    mark_thread_deleted,
+    save_messages,
+)
+from fleetprompt.kernel import faults
+from fleetprompt.kernel.ids import TenantSlug, new_id
+from fleetprompt.kernel.json import clean, clean_text
+from fleetprompt.model import InstallationCursor
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit
+from fleetprompt.tenancy import Tenancy, TenantSession
+
+ABOUT_MESSAGES = (EventKind.MESSAGE, EventKind.EDITED, EventKind.DELETED)
+ACTOR_OF = {
+    AuthorKind.PERSON: "human",
+    AuthorKind.BOT: "integration",
+    AuthorKind.WEBHOOK: "integration",
+    AuthorKind.SYSTEM: "system",
+    AuthorKind.SELF: "agent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose events these are. allowed_bots: accounts, by id or account name, that may wake us though no person.
+
+    request: a message's text -> the text without the mention of us that leads it.
+    """
+
+    tenant: TenantSlug
+    installation_id: UUID
+    package: str
+    request: Callable[[str], str]
+    allowed_bots: Collection[str] = ()
+
+
+async def ingest(
+    tenancy: Tenancy, registry: Registry, source: Source, batch: Sequence[Inbound]
+) -> list[Emitted]:
+    """Store a batch and its last cursor. Returns its signals; repeated events are not fresh.
+
+    The caller acknowledges the last cursor afterwards, never before.
+    """
+    async with tenancy.session(source.tenant) as session:
+        emitted = await _Batch(session, registry, source).store(batch)
+        await _save_cursor(session, source.installation_id, batch[-1].cursor)
+        faults.reach("ingest.before_commit")
+    faults.reach("ingest.committed")
+    return emitted
+
+
+class _Batch:
+    """One transaction's work: what is known, what changes."""
+
+    def __init__(self, session: TenantSession, registry: Registry, source: Source) -> None:
+        self.session = session
+        self.registry = registry
+        self.source = source
+        self.conversations: dict[ConversationKey, UUID] = {}
+        self.known: dict[str, Projected] = {}
+        self.changed: dict[str, Projected] = {}
+        self.gone: list[UUID] = []
+
+    async def store(self, batch: Sequence[Inbound]) -> list[Emitted]:
+        messages = [event for event in batch if _is_projected(event)]
+        await self._find(messages)
+        emitted = [signal for event in batch if (signal := await self._take(event)) is not None]
+        await save_messages(self.session, self.source.installation_id, list(self.changed.values()))
+        for conversation_id in self.gone:
+            await mark_thread_deleted(self.session, conversation_id)
+        return emitted
+
+    async def _find(self, messages: Sequence[Inbound]) -> None:
+        if not messages:
+            return
+        places = {conversation_key(event.place, event.external_id): event.place for event in messages}
+        installation_id = self.source.installation_id
+        self.conversations = await find_conversations(self.session, installation_id, places)
+        ids = {event.external_id for event in messages}
+        self.known = await known_messages(self.session, installation_id, ids)
+
+    async def _take(self, event: Inbound) -> Emitted | None:
+        """Tell it, if it is news; then let the projection follow."""
+        is_projected = _is_projected(event)
+        before = self.known.get(event.external_id) if is_projected else None
+        message_id = (before.id if before else new_id()) if is_projected else None
+        if event.author.kind is AuthorKind.SELF:
+            if is_projected:
+                self._project(event, before, message_id, None)
+            return None
+        emitted = await emit(self.session, self.registry, self._signal(event, message_id))
+        if emitted.fresh and is_projected:
+            self._project(event, before, message_id, emitted.id)
+        return emitted
+
+    def _project(
+        self, event: Inbound, before: Projected | None, message_id: UUID | None, signal_id: UUID | None
+    ) -> None:
+        if event.kind is EventKind.DELETED:
+            self._take_back(event, before)
+            return
+        if before is not None and event.kind is EventKind.MESSAGE:
+            return  # its newest wording is there already
+        if before is not None and before.deleted:
+            return  # a late edit brings nothing back
+        assert message_id is not None
+        message = before or self._new_message(event, message_id, signal_id)
+        message.text, message.edited = clean_text(event.text), event.kind is EventKind.EDITED
+        self.known[event.external_id] = self.changed[event.external_id] = message
+
+    def _take_back(self, event: Inbound, before: Projected | None) -> None:
+        key = conversation_key(event.place, event.external_id)
+        if key[1] == event.external_id:
+            self.gone.append(self.conversations[key])
+        if before is not None:
+            before.text, before.deleted = "", True
+            self.changed[event.external_id] = before
+
+    def _new_message(self, event: Inbound, message_id: UUID, signal_id: UUID | None) -> Projected:
+        return Projected(
+            id=message_id,
+            conversation_id=self.conversations[conversation_key(event.place, event.external_id)],
+            external_id=event.external_id,
+            author_kind=event.author.kind.value,
+            author_id=event.author.id,
+            author_name=clean_text(event.author.name),
+            text="",
+            sent_at_ms=event.sent_at_ms,
+            signal_id=signal_id,
+        )
+
+    def _signal(self, event: Inbound, message_id: UUID | None) -> NewSignal:
+        conversation_id = self.conversations.get(conversation_key(event.place, event.external_id))
+        if message_id is None:
+            conversation_id = None
+        return NewSignal(
+            OF_EVENT[event.kind],
+            clean(_payload(self.source, event, conversation_id, message_id)),
+            Actor(ACTOR_OF[event.author.kind], event.author.id, clean_text(event.author.name)),
+            dedupe_key=f"{self.source.installation_id}:{event.event_key}",
+            installation_id=self.source.installation_id,
+            conversation_id=conversation_id,
+            raw=event.raw,
+            lane=None if conversation_id is None else f"conversation:{conversation_id}",
+            position=event.sent_at_ms,
+        )
+
+
+def _is_projected(event: Inbound) -> bool:
+    """System messages quote others and answer nobody: they are facts, but no part of a conversation."""
+    return event.kind in ABOUT_MESSAGES and event.author.kind is not AuthorKind.SYSTEM
+
+
+def _payload(
+    source: Source, event: Inbound, conversation_id: UUID | None, message_id: UUID | None
+) -> Mapping[str, Any]:
+    author, place = event.author, event.place
+    return {
+        "installation_id": str(source.installation_id),
+        "package": source.package,
+        "conversation_id": None if conversation_id is None else str(conversation_id),
+        "message_id": None if message_id is None else str(message_id),
+        "external_id": event.external_id,
+        "kind": event.kind.value,
+        "author": {"id": author.id, "kind": author.kind.value, "name": author.name},
+        "place": {
+            "channel_id": place.channel_id,
+            "channel_kind": place.channel_kind,
+            "channel_name": place.channel_name,
+            "thread_id": place.thread_id,
+        },
+        "text": event.text,
+        "request": source.request(event.text),
+        "addressed": event.addressed,
+        "mentions_us": event.mentions_us,
+        "allowed_automation": _is_allowed(source, event),
+        "sent_at_ms": event.sent_at_ms,
+        "caught_up": event.caught_up,
+    }
+
+
+def _is_allowed(source: Source, event: Inbound) -> bool:
+    """Ids, and account names by the server's own record; a webhook's name is whatever its caller says."""
+    author = event.author
+    if author.kind is AuthorKind.BOT:
+        return author.id in source.allowed_bots or author.name in source.allowed_bots
+    return author.kind is AuthorKind.WEBHOOK and author.id in source.allowed_bots
+
+
+async def _save_cursor(session: TenantSession, installation_id: UUID, cursor: Cursor) -> None:
+    new = insert(InstallationCursor).values(installation_id=installation_id, cursor=cursor)
+    await session.execute(
+        new.on_conflict_do_update(
+            index_elements=["installation_id"], set_={"cursor": new.excluded.cursor, "updated_at": func.now()}
+        )
+    )

@@ -1,0 +1,41 @@
+"""The connectors' entries in the registry, and what of them has to be closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from fleetprompt.connectors import catalogue
+from fleetprompt.connectors.binding import Binding
+from fleetprompt.connectors.bucket import TokenBuckets
+from fleetprompt.connectors.chat import register_chat
+from fleetprompt.connectors.installing import installer_of
+from fleetprompt.connectors.mattermost.binding import MATTERMOST
+from fleetprompt.connectors.pool import AdapterPool
+from fleetprompt.packages.house import House
+
+CHAT: Final = ((MATTERMOST, "1.0.0", "Agents answer in the channels of a Mattermost server."),)
+
+
+@dataclass(frozen=True, slots=True)
+class Connectors:
+    """What a process holds of them. bindings: package -> chat connector."""
+
+    bindings: Mapping[str, Binding]
+    pool: AdapterPool
+
+    async def close(self) -> None:
+        """Close the adapters that were opened."""
+        await self.pool.close()
+
+
+def register_connectors(house: House) -> Connectors:
+    """Called once by a composition root, after the runtime registered. Close the result."""
+    bindings = {binding.package: binding for binding, _, _ in CHAT}
+    pool, buckets = AdapterPool(house.tenancy, house.vault, bindings), TokenBuckets()
+    catalogue.register(house.registry)
+    for binding, version, about in CHAT:
+        register_chat(house.registry, house.tenancy, pool, buckets, binding)
+        house.installers.add(installer_of(binding, version, about))
+    return Connectors(bindings, pool)

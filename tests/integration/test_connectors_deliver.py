@@ -1,0 +1,162 @@
+"""The directive that posts, on a sandbox Mattermost that misbehaves on command."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from fleetprompt.connectors import breaker
+from fleetprompt.model import Installation
+from tests.connected import Stage, connected_house, until, working
+from tests.house import ACME, GLOBEX
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with connected_house() as opened, working(opened.house):
+        yield opened
+
+
+@pytest.fixture
+async def installation(stage: Stage) -> Installation:
+    return await stage.adopt()
+
+
+async def test_a_post_arrives_once_and_is_told(stage: Stage, installation: Installation) -> None:
+    directive_id = await stage.post(installation, "The order shipped.")
+    row = await stage.directive(directive_id)
+    assert (row["state"], stage.bot_posts()) == ("succeeded", ["The order shipped."])
+    signals = await stage.base.tenant_rows(
+        ACME, "select payload from signals where name = 'chat.message.sent'"
+    )
+    assert len(signals) == 1
+    messages = await stage.base.tenant_rows(ACME, "select * from messages")
+    assert [(m["text"], m["author_kind"], m["directive_id"]) for m in messages] == [
+        ("The order shipped.", "self", directive_id)
+    ]
+    assert (
+        await stage.base.tenant_rows(GLOBEX, "select 1 from messages union all select 1 from signals") == []
+    )
+
+
+async def test_the_same_intent_posts_once(stage: Stage, installation: Installation) -> None:
+    first = await stage.post(installation, "Once.", key="same")
+    assert await stage.post(installation, "Once.", key="same") == first
+    await stage.directive(first)
+    assert stage.bot_posts() == ["Once."]
+
+
+async def test_a_lost_answer_leaves_one_post(stage: Stage, installation: Installation) -> None:
+    stage.server.commit_then_drop(1)
+    row = await stage.directive(await stage.post(installation, "Only one of these."))
+    assert (row["state"], stage.bot_posts()) == ("succeeded", ["Only one of these."])
+
+
+async def test_a_lost_answer_leaves_one_post_even_when_the_server_forgot(
+    stage: Stage, installation: Installation
+) -> None:
+    stage.server.commit_then_drop(1)
+    directive_id = await stage.post(installation, "Only one of these.")
+    await stage.directive(directive_id, "running", "succeeded")
+    await stage.server.restart()
+    row = await stage.directive(directive_id)
+    assert (row["state"], stage.bot_posts()) == ("succeeded", ["Only one of these."])
+
+
+async def test_a_request_that_never_arrived_is_sent_again(stage: Stage, installation: Installation) -> None:
+    stage.server.drop_requests(1, only="POST /api/v4/posts")
+    row = await stage.directive(await stage.post(installation, "Second try."))
+    assert (row["state"], stage.bot_posts()) == ("succeeded", ["Second try."])
+
+
+async def test_a_rate_limit_is_honoured_and_is_no_failure(stage: Stage, installation: Installation) -> None:
+    stage.server.answer_429(1, retry_after_s=1, only="POST /api/v4/posts")
+    row = await stage.directive(await stage.post(installation, "Later."))
+    assert (row["state"], row["failures"], stage.bot_posts()) == ("succeeded", 0, ["Later."])
+    assert (row["finished_at"] - row["created_at"]).total_seconds() >= 1.0
+
+
+async def test_an_outage_is_waited_out(stage: Stage, installation: Installation) -> None:
+    stage.server.fail_5xx(2, 503, only="GET")
+    await stage.server.stop()
+    directive_id = await stage.post(installation, "After the outage.")
+    await stage.directive(directive_id, "requested")
+    await stage.server.start()
+    row = await stage.directive(directive_id)
+    assert (row["state"], stage.bot_posts()) == ("succeeded", ["After the outage."])
+
+
+async def test_a_long_answer_is_several_posts_in_order(stage: Stage, installation: Installation) -> None:
+    text = "\n\n".join(f"Paragraph {n}. " + "word " * 1000 for n in range(8))
+    row = await stage.directive(await stage.post(installation, text))
+    posts = stage.bot_posts()
+    assert (row["state"], len(posts)) == ("succeeded", 3)
+    assert max(map(len, posts)) <= 16383
+    assert posts[0].startswith("Paragraph 0")
+    assert "Paragraph 7" in posts[-1]
+
+
+async def test_a_model_cannot_notify_everybody(stage: Stage, installation: Installation) -> None:
+    await stage.directive(await stage.post(installation, "Hello @all and @dana, see `@here`."))
+    assert stage.bot_posts() == ["Hello @\u200ball and @\u200bdana, see `@here`."]
+
+
+async def test_a_deleted_root_fails_with_a_clear_reason(stage: Stage, installation: Installation) -> None:
+    root = stage.server.post(stage.dana, stage.support, "A question")
+    stage.server.delete(root)
+    row = await stage.directive(await stage.post(installation, "An answer", thread_id=root.id))
+    assert (row["state"], row["error_code"]) == ("failed", "place_gone")
+    assert "gone" in row["error"]
+
+
+async def test_a_channel_that_the_bot_is_not_in_fails_with_advice(
+    stage: Stage, installation: Installation
+) -> None:
+    stage.server.remove_from_channel(stage.bot, stage.support)
+    row = await stage.directive(await stage.post(installation, "Hello"))
+    assert (row["state"], row["error_code"]) == ("failed", "not_allowed")
+    assert "Add the bot" in row["error"]
+
+
+async def test_a_revoked_token_waits_for_a_person_and_says_so(
+    stage: Stage, installation: Installation
+) -> None:
+    stage.server.revoke(stage.bot)
+    directive_id = await stage.post(installation, "Hello")
+    health = "select last_error_code, remedy from installation_health where last_error_code is not null"
+
+    found = await until(lambda: stage.base.tenant_rows(ACME, health))
+    assert found[0]["last_error_code"] == "credential_refused"
+    assert "token" in found[0]["remedy"]
+    row = await stage.directive(directive_id, "requested")
+    assert row["failures"] == 0
+
+
+async def test_after_five_failures_the_far_side_is_left_alone_and_then_tried_once(
+    stage: Stage, installation: Installation
+) -> None:
+
+    await stage.server.stop()
+    directive_id = await stage.post(installation, "Patience.")
+    opened = "select failures from installation_health where failures >= 5 and blocked_until > now()"
+
+    await until(lambda: stage.base.tenant_rows(ACME, opened))
+    async with stage.house.tenancy.session(ACME) as session:
+        assert (await breaker.standing(session, installation.id)).wait_s > 0
+    await stage.server.start()
+    await stage.base.tenant_rows(ACME, "update installation_health set blocked_until = now()")
+    async with stage.house.tenancy.session(ACME) as session:
+        assert (await breaker.standing(session, installation.id)).wait_s == 0
+        assert (await breaker.standing(session, installation.id)).wait_s > 0  # one probe only
+    await stage.base.tenant_rows(ACME, "update installation_health set blocked_until = now()")
+    await stage.base.rows("update public.job set scheduled_at = now()")
+    assert (await stage.directive(directive_id))["state"] == "succeeded"
+    healed = await stage.base.tenant_rows(ACME, "select failures, blocked_until from installation_health")
+    assert [tuple(row) for row in healed] == [(0, None)]
+
+
+async def test_a_disabled_installation_posts_nothing(stage: Stage, installation: Installation) -> None:
+    await stage.base.tenant_rows(ACME, "update installations set state = 'disabled'")
+    row = await stage.directive(await stage.post(installation, "Hello"))
+    assert (row["state"], row["error_code"], stage.bot_posts()) == ("failed", "not_installed", [])
