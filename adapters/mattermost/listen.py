@@ -77,6 +77,8 @@ class Listener:
         )  # after a fault half-way frames are missing: then start afresh
         async with Socket(self._settings, self._api.client.address, resume) as socket:
             self._socket = socket
+            if self._stopping.is_set():  # told to stop while it connected
+                return
             if resume is not None:
                 self._observer.state_changed(ConnectionState.CONNECTED)
             frame = await (socket.next_frame() if resume else self._hello(socket))
