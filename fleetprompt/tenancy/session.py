@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -46,17 +47,21 @@ class TenantSession(AsyncSession):
     """(machine, source, target) of each state move made here; their fault points are reached after the commit."""
 
 
-_ENTER = text("select set_config('role', :role, true), set_config('search_path', :path, true)")
+_PLACE = (
+    "set_config('role', :role, true), set_config('search_path', :path, true),"
+    " to_regnamespace(cast(:schema as text)) is not null"
+)
+_ENTER = text(f"select {_PLACE}")
 _ENTER_FENCED = text(
-    "with claim as (select 1 from public.job where id = :id and attempt = :attempt and worker = :worker"
+    f"with claim as (select 1 from public.job where id = :id and attempt = :attempt and worker = :worker"
     " and state = 'running' for update)"
-    " select set_config('role', :role, true), set_config('search_path', :path, true), (select count(*) from claim)"
+    f" select {_PLACE}, (select count(*) from claim)"  # noqa: S608 - constants of this very file
 )
 _ENTER_FINISHING = text(
-    "with claim as (delete from public.job where id = :id and attempt = :attempt and worker = :worker"
+    f"with claim as (delete from public.job where id = :id and attempt = :attempt and worker = :worker"
     " and state = 'running' returning 1)"
-    " select set_config('role', :role, true), set_config('search_path', :path, true), (select count(*) from claim)"
-).bindparams(bindparam("id"))
+    f" select {_PLACE}, (select count(*) from claim)"  # noqa: S608 - constants of this very file
+)
 
 
 class Tenancy:
@@ -84,16 +89,26 @@ class Tenancy:
 
 
 async def _enter(session: TenantSession, fence: Fence | None, finish: bool) -> None:
-    place = {"role": role_name(session.tenant), "path": f"{schema_name(session.tenant)}, pg_temp"}
+    schema = schema_name(session.tenant)
+    place = {"role": role_name(session.tenant), "path": f"{schema}, pg_temp", "schema": schema}
     try:
-        if fence is None:
-            await session.execute(_ENTER, place)
-            return
-        claim = {"id": fence.job_id, "attempt": fence.attempt, "worker": fence.worker}
-        row = (await session.execute(_ENTER_FINISHING if finish else _ENTER_FENCED, {**place, **claim})).one()
+        row = (await session.execute(*_entry(place, fence, finish))).one()
     except DBAPIError as error:
         if "does not exist" in str(error.orig) and "role" in str(error.orig):
-            raise NotFound(f"There is no organization {session.tenant!r}.", "fleetprompt org list") from error
+            raise _unknown(session.tenant) from error
         raise
-    if row[2] != 1:
+    if not row[2]:  # roles belong to the whole server: this one is of another database's tenant
+        raise _unknown(session.tenant)
+    if fence is not None and row[3] != 1:
         raise Fenced(f"Job {fence.job_id} is no longer ours.")
+
+
+def _entry(place: dict[str, Any], fence: Fence | None, finish: bool) -> tuple[TextClause, dict[str, Any]]:
+    if fence is None:
+        return _ENTER, place
+    claim = {"id": fence.job_id, "attempt": fence.attempt, "worker": fence.worker}
+    return (_ENTER_FINISHING if finish else _ENTER_FENCED), {**place, **claim}
+
+
+def _unknown(tenant: TenantSlug) -> NotFound:
+    return NotFound(f"There is no organization {tenant!r}.", "See: fleetprompt org list")
