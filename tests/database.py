@@ -23,9 +23,11 @@ import asyncpg
 from sqlalchemy import URL, make_url
 
 from fleetprompt.database.embedded import EmbeddedPostgres
+from fleetprompt.database.embedded.keeper import try_lock
 
 # A test never survives a power cut, so the disk need not be waited for.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200", "checkpoint_timeout": "1h"}
+ROOM_BYTES = 4_000_000_000
 
 _run: _Run | None = None
 
@@ -84,7 +86,8 @@ class _Run:
     @classmethod
     def join(cls) -> _Run:
         run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"pid{os.getpid()}")
-        directory = Path(tempfile.gettempdir()) / f"fleetprompt-tests-{os.geteuid()}-{run}"
+        _sweep()
+        directory = _temporary() / f"fleetprompt-tests-{os.geteuid()}-{run}"
         return cls(directory, _share_of(directory.with_suffix(".lock")))
 
     def leave(self) -> None:
@@ -97,6 +100,16 @@ class _Run:
         os.close(self.lock)
 
 
+def _sweep() -> None:
+    """Remove what killed runs left: directories of this user whose lock nobody holds."""
+    for path in _temporary().glob(f"fleetprompt-tests-{os.geteuid()}-*.lock"):
+        lock = try_lock(str(path))
+        if lock is not None:
+            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            path.unlink(missing_ok=True)
+            os.close(lock)
+
+
 def _share_of(path: Path) -> int:
     """Hold the lock shared. Whoever removes the file holds it alone, so a lock on a removed file is tried anew."""
     while True:
@@ -107,10 +120,18 @@ def _share_of(path: Path) -> int:
         os.close(lock)
 
 
+def _temporary() -> Path:
+    """Memory instead of a disk where there is plenty: initdb waits for the disk most of its time."""
+    memory = Path("/dev/shm")
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_BYTES:
+        return memory
+    return Path(tempfile.gettempdir())
+
+
 @contextlib.contextmanager
 def reachable_directory(prefix: str = "fleetprompt-test-") -> Iterator[Path]:
     """A temporary directory that the server's user can pass, unlike pytest's own (0700) when root runs the tests."""
-    directory = Path(tempfile.mkdtemp(prefix=prefix))
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=_temporary()))
     directory.chmod(0o711)
     try:
         yield directory

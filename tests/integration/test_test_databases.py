@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
 import asyncpg
+import pytest
 from sqlalchemy import make_url
 
-from tests.database import asyncpg_arguments, execute, fresh_database, server_url
+from tests.database import asyncpg_arguments, execute, fresh_database, reachable_directory, server_url
+from tests.embedded import ROOT
 
 
 async def test_each_test_gets_an_empty_database_of_its_own() -> None:
@@ -32,3 +40,23 @@ async def test_a_database_is_dropped_under_a_forgotten_connection() -> None:
         )
     finally:
         await connection.close()
+
+
+@pytest.mark.skipif("FLEETPROMPT_DATABASE_URL" in os.environ, reason="no server of our own is started")
+def test_a_killed_runs_directory_is_swept_by_the_next_run() -> None:
+    left = _left_by_a_killed_run()
+    program = "import asyncio; from tests.database import server_url; print(asyncio.run(server_url()))"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_XDIST_TESTRUNUID"}
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=ROOT, env={**environment, "PYTHONPATH": str(ROOT)}
+    )
+    assert not left.exists()
+    assert not left.with_suffix(".lock").exists()
+
+
+def _left_by_a_killed_run() -> Path:
+    with reachable_directory() as directory:
+        left = directory.parent / f"fleetprompt-tests-{os.geteuid()}-{uuid4().hex}"
+    (left / "postgres").mkdir(parents=True)
+    left.with_suffix(".lock").touch()
+    return left

@@ -34,6 +34,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_logical_replication_workers": "0",
+    "dynamic_shared_memory_type": "mmap",  # containers give /dev/shm 64 MB, and a kill -9 would leave files there
+    "max_parallel_workers_per_gather": "0",
     "jit": "off",
     "huge_pages": "off",
     "timezone": "UTC",
