@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import signal
-import sys
 from pathlib import Path
 
 from fleetprompt.sandbox.mattermost.server import SandboxMattermost
+from fleetprompt.sandbox.serving import serve
 
 
-async def serve(port: int, state_path: Path | None) -> None:
+async def run(port: int, state_path: Path | None) -> None:
     """Serve until SIGINT or SIGTERM."""
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with SandboxMattermost(port, state_path) as server:
-        sys.stdout.write(json.dumps({"url": server.url}) + "\n")
-        sys.stdout.flush()
-        await stopped.wait()
+    await serve(SandboxMattermost(port, state_path))
 
 
 def main() -> None:
@@ -29,7 +21,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--state", type=Path, help="a file that keeps accounts and posts across restarts")
     arguments = parser.parse_args()
-    asyncio.run(serve(arguments.port, arguments.state))
+    asyncio.run(run(arguments.port, arguments.state))
 
 
 if __name__ == "__main__":

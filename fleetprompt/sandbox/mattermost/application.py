@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Final, Protocol
 
+from fleetprompt.sandbox.faults import Faults
 from fleetprompt.sandbox.mattermost import api_channels, api_people, api_posts
 from fleetprompt.sandbox.mattermost.api import PREFIX, Api, authenticate, refusal
 from fleetprompt.sandbox.mattermost.errors import ApiError
-from fleetprompt.sandbox.mattermost.faults import Faults, before_commit
+from fleetprompt.sandbox.mattermost.faults import before_commit
 from fleetprompt.sandbox.mattermost.hub import Session
 from fleetprompt.sandbox.mattermost.site import IN_FLIGHT, Site
 from fleetprompt.sandbox.messages import Answer, Cut, Later, Request, Response

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from fleetprompt.sandbox.faults import Fault
 from fleetprompt.sandbox.loopback import LoopbackServer
 from fleetprompt.sandbox.mattermost import membership, posting
 from fleetprompt.sandbox.mattermost.application import MattermostApplication
 from fleetprompt.sandbox.mattermost.control import Control
 from fleetprompt.sandbox.mattermost.errors import ApiError
-from fleetprompt.sandbox.mattermost.faults import Fault
 from fleetprompt.sandbox.mattermost.hub import HubLimits
 from fleetprompt.sandbox.mattermost.ids import new_id
 from fleetprompt.sandbox.mattermost.records import Channel, IncomingHook, LedgerEntry, Post, SandboxUser, Team
