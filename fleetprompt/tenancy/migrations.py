@@ -52,6 +52,7 @@ async def _behind(database: Database) -> list[TenantSlug]:
     stale = or_(
         Organization.schema_revision.is_distinct_from(scripts.head("tenant")),
         Organization.state.in_([OrganizationState.CREATING, OrganizationState.FAILED]),
+        Organization.schema_error.is_not(None),
     )
     async with database.session() as session:
         slugs = list(
@@ -63,7 +64,7 @@ async def _behind(database: Database) -> list[TenantSlug]:
 async def _migrate(database: Database, slug: TenantSlug) -> Migrated:
     try:
         await advance_schema(database, slug)
-    except (asyncpg.PostgresError, FleetPromptError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, FleetPromptError) as error:
         await record_failure(database, slug, error)
-        return Migrated(slug, str(error))
+        return Migrated(slug, str(error) or type(error).__name__)
     return Migrated(slug, None)

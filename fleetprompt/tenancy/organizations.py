@@ -95,12 +95,13 @@ async def _advance_in_one(connection: asyncpg.Connection[Any], slug: TenantSlug)
 
 async def _advance(connection: asyncpg.Connection[Any], slug: TenantSlug) -> bool:
     row = await connection.fetchrow(
-        "select state, schema_revision from public.organizations where slug = $1 for update", slug
+        "select state, schema_revision, schema_error from public.organizations where slug = $1 for update",
+        slug,
     )
     if row is None:
         raise NotFound(f"There is no organization {slug!r}.")
     head = scripts.head("tenant")
-    if row["state"] == OrganizationState.ACTIVE and row["schema_revision"] == head:
+    if tuple(row) == (OrganizationState.ACTIVE, head, None):
         return False
     await connection.execute(role_script(slug) + schema_script(slug))
     await _run_script(connection, slug, head)
@@ -149,5 +150,9 @@ async def record_failure(database: Database, slug: TenantSlug, error: Exception)
                 " state = case state when 'creating' then 'failed' else state end"
                 " where slug = :slug and (state <> 'active' or schema_revision is distinct from :head)"
             ),
-            {"slug": slug, "error": str(error)[:500], "head": scripts.head("tenant")},
+            {
+                "slug": slug,
+                "error": (str(error) or type(error).__name__)[:500],
+                "head": scripts.head("tenant"),
+            },
         )

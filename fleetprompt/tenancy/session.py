@@ -47,6 +47,7 @@ class TenantSession(AsyncSession):
     """(machine, source, target) of each state move made here; their fault points are reached after the commit."""
 
 
+# ruff: noqa: S608 - constants of this very file
 _PLACE = (
     "set_config('role', :role, true), set_config('search_path', :path, true),"
     " to_regnamespace(cast(:schema as text)) is not null"
@@ -55,12 +56,12 @@ _ENTER = text(f"select {_PLACE}")
 _ENTER_FENCED = text(
     f"with claim as (select 1 from public.job where id = :id and attempt = :attempt and worker = :worker"
     " and state = 'running' for update)"
-    f" select {_PLACE}, (select count(*) from claim)"  # noqa: S608 - constants of this very file
+    f" select {_PLACE}, (select count(*) from claim)"
 )
 _ENTER_FINISHING = text(
     f"with claim as (delete from public.job where id = :id and attempt = :attempt and worker = :worker"
     " and state = 'running' returning 1)"
-    f" select {_PLACE}, (select count(*) from claim)"  # noqa: S608 - constants of this very file
+    f" select {_PLACE}, (select count(*) from claim)"
 )
 
 
