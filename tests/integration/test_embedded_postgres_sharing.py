@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from fleetprompt.database.embedded import EmbeddedPostgres, Layout
 from fleetprompt.database.embedded.layout import server_account
+from fleetprompt.kernel.errors import Unavailable
 from tests.database import reachable_directory
 from tests.embedded import Holder, answers, eventually, lives, query, started
 
@@ -96,6 +98,28 @@ async def test_a_killed_keeper_is_replaced_at_the_next_start_and_the_server_neve
         assert server.postmaster_pid() == postmaster
         assert server.keeper_pid() not in (None, keeper)
     assert await eventually(lambda: not lives(postmaster))
+
+
+async def test_a_service_that_tends_its_server_replaces_a_killed_keeper(data_dir: Path) -> None:
+    async with started(data_dir) as server:
+        address, keeper = await server.start(), server.keeper_pid()
+        tending = asyncio.ensure_future(server.tend(every_s=0.05))
+        os.kill(keeper or 0, signal.SIGKILL)
+        assert await eventually(lambda: server.keeper_pid() not in (None, keeper))
+        await server.kill()
+        assert await answers(address)
+        tending.cancel()
+        await asyncio.wait([tending])
+
+
+async def test_a_server_without_a_free_connection_is_an_error_that_says_so(data_dir: Path) -> None:
+    async with started(data_dir, settings={"max_connections": "5", "autovacuum": "off"}) as server:
+        address = await server.start()
+        taken = [await asyncpg.connect(**address.kwargs()) for _ in range(2)]
+        with pytest.raises(Unavailable, match="no connection left"):
+            await EmbeddedPostgres(data_dir).start()
+        for connection in taken:
+            await connection.close()
 
 
 async def test_the_last_holder_stops_the_server_also_without_a_keeper(data_dir: Path) -> None:

@@ -42,6 +42,16 @@ async def test_a_database_is_dropped_under_a_forgotten_connection() -> None:
         await connection.close()
 
 
+async def test_an_own_server_is_used_when_its_url_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = await server_url()
+    given = f"postgresql://{url.username}@/{url.database}?host={url.query['host']}&port={url.query['port']}"
+    if "FLEETPROMPT_DATABASE_URL" not in os.environ:
+        monkeypatch.setenv("FLEETPROMPT_DATABASE_URL", given)
+    async with fresh_database() as fresh:
+        assert make_url(fresh).drivername == "postgresql+asyncpg"
+        await execute(fresh, "create table mark (id int)")
+
+
 @pytest.mark.skipif("FLEETPROMPT_DATABASE_URL" in os.environ, reason="no server of our own is started")
 def test_a_killed_runs_directory_is_swept_by_the_next_run() -> None:
     left = _left_by_a_killed_run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -24,6 +25,7 @@ STOP_S: Final = 20.0
 GRACE_S: Final = 10.0  # the server outlives its last holder's kill -9 by this much
 CRASHES: Final = 2  # a keeper that reports so many failed starts in a row has a lasting problem
 STEP_S: Final = 0.01
+LOGIN_S: Final = 10.0
 
 T = TypeVar("T")
 
@@ -88,6 +90,25 @@ class EmbeddedPostgres:
     def keeper_pid(self) -> int | None:
         """The keeper's process, or None when nobody keeps the server."""
         return self._kept().get("pid") if self._is_held("keeper") else None
+
+    async def tend(self, every_s: float = 2.0) -> None:
+        """Run this beside a service: should the keeper be killed, the server gets a new one. Ends by cancellation."""
+        while True:
+            await asyncio.sleep(every_s)
+            if self._share is not None and not self._is_held("keeper"):
+                with contextlib.suppress(
+                    Unavailable
+                ):  # the next turn tries again; who needs the database says so
+                    await self._rejoin()
+
+    async def _rejoin(self) -> None:
+        """As start, but without giving up our share when it fails."""
+        async with self._turn:
+            starting = await self._take("start", fcntl.LOCK_EX)
+            try:
+                await self._up()
+            finally:
+                os.close(starting)
 
     async def _up(self) -> ServerAddress:
         address = ServerAddress(await self._running_socket_dir(), PORT)
@@ -190,6 +211,16 @@ async def _finished(work: Callable[[], T]) -> T:
 
 
 async def _login(address: ServerAddress) -> None:
-    """The only proof of life: a login as our role."""
-    connection = await asyncpg.connect(**address.kwargs(), timeout=10)
-    await connection.close()
+    """The only proof of life: a login as our role. Raises Unavailable, and asyncpg's errors for a missing role or database."""
+    try:
+        connection = await asyncpg.connect(**address.kwargs(), timeout=LOGIN_S)
+        await connection.close(timeout=LOGIN_S)
+    except asyncpg.TooManyConnectionsError as error:
+        raise Unavailable(
+            "Postgres has no connection left for us.",
+            "End other processes that use this data directory, or wait.",
+        ) from error
+    except (asyncpg.CannotConnectNowError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise Unavailable(
+            f"Postgres went away during the login: {type(error).__name__}.", "Start again."
+        ) from error
