@@ -15,7 +15,7 @@ ZERO_WIDTH = "\u200b"  # looks like nothing, and to the server it is a space
 MIN_PART_RUNES = 64
 _FENCE = re.compile(r"(?P<indent> {0,3})(?P<mark>`{3,24}|~{3,24})(?P<info>[^\n]*)")
 _SPAN = r"(?<![`\\])(?P<ticks>`+)(?!`)[^\n]*?(?<!`)(?P=ticks)(?!`)"
-_ADDRESS = r"(?<![^\s*_~(])https?://[A-Za-z0-9][A-Za-z0-9.\-]*(?::\d+)?/[^\s<>]*"
+_ADDRESS = r"(?<![^\s*_~(])https?://[A-Za-z0-9][A-Za-z0-9.\-]*(?::\d+)?/[^\s<>`]*"
 _UNTOUCHED = re.compile(f"{_SPAN}|{_ADDRESS}")
 # After a letter or digit an "@" belongs to a mail address and notifies nobody; after `. - : _` it does notify.
 _MENTION = re.compile(r"(?<![^\W_])@(?=\S)")

@@ -79,9 +79,7 @@ def test_the_libraries_have_their_known_number_of_exceptions_at_least() -> None:
 @pytest.mark.parametrize("kind", HTTP)
 @pytest.mark.parametrize("effect", [True, False])
 def test_every_http_exception_is_caught_and_typed(kind: type[Exception], effect: bool) -> None:
-    assert issubclass(kind, HTTP_ERRORS), (
-        "the client would let it through"
-    )
+    assert issubclass(kind, HTTP_ERRORS), "the client would let it through"
     error = translate(made(kind), effect=effect)
     assert type(error) is not AdapterError
     assert "quoted" not in str(error)
