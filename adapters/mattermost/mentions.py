@@ -28,6 +28,11 @@ _MARKDOWN = MarkdownIt("zero", {"html": False, "maxNesting": 50}).enable(
         "entity",
     ]
 )
+# Brackets by the thousand cost the parser seconds; nobody's message has them, so there links are left as text.
+_WITHOUT_LINKS = MarkdownIt("zero", {"html": False, "maxNesting": 50}).enable(
+    ["code", "fence", "blockquote", "list", "newline", "escape", "backticks", "entity"]
+)
+_MANY_BRACKETS = 300
 _ADDRESS = re.compile(r"(?<![^\s*_~(])(?:(?:https?|ftp)://|www\d{0,3}\.)[^\s<]+", re.IGNORECASE)
 _WORD = re.compile(r"(?:[^\W]|[:.\-@])+")
 _EDGES = ":.-_"
@@ -65,7 +70,8 @@ def _without_suffix(word: str) -> Iterator[str]:
 
 def _text_runs(text: str) -> Iterator[str]:
     """Runs of adjacent text nodes; code, links' addresses and bare addresses are not text."""
-    for block in _MARKDOWN.parse(text):
+    markdown = _WITHOUT_LINKS if text.count("[") > _MANY_BRACKETS else _MARKDOWN
+    for block in markdown.parse(text):
         if block.type == "inline":
             yield from _inline_runs(block.children or [])
 

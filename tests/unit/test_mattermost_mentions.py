@@ -106,6 +106,6 @@ def test_attachment_texts_count() -> None:
 @pytest.mark.parametrize("filler", ["[", "`", "> ", "![", "*", "@fleet[", "- ", "\\", "<", "&amp;", "``` "])
 def test_the_longest_hostile_message_is_read_quickly(filler: str) -> None:
     text = (filler * 16383)[:16370] + " @fleet"
-    began = time.perf_counter()
+    began = time.process_time()
     mentions("fleet", [text])
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 1
