@@ -12,6 +12,7 @@ from uuid import UUID
 
 from fleetprompt.connectors.ingest import Source
 from fleetprompt.connectors.register import Connectors, register_connectors
+from fleetprompt.connectors.supervisor import Listener
 from fleetprompt.credentials import MasterKey, Secret
 from fleetprompt.kernel import clock
 from fleetprompt.kernel.ids import TenantSlug, new_id
@@ -181,6 +182,18 @@ async def working(house: House) -> AsyncIterator[Worker]:
     serving = asyncio.create_task(worker.serve(stop))
     try:
         yield worker
+    finally:
+        stop.set()
+        await serving
+
+
+@contextlib.asynccontextmanager
+async def listening(stage: Stage) -> AsyncIterator[Listener]:
+    """A listener in this process."""
+    listener, stop = Listener(stage.house, stage.connectors.bindings), asyncio.Event()
+    serving = asyncio.create_task(listener.serve(stop))
+    try:
+        yield listener
     finally:
         stop.set()
         await serving

@@ -1,0 +1,183 @@
+"""One installation's line: connect, read, store, acknowledge; after any fault again. It never ends by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import select
+
+from adapters.contract import Adapter, Cursor, Inbound
+from adapters.errors import AdapterError, Misconfigured, Passing, Remedy
+from fleetprompt.connectors.binding import Account, Binding
+from fleetprompt.connectors.health import HealthRecorder
+from fleetprompt.connectors.ingest import Source, ingest
+from fleetprompt.connectors.leases import Held
+from fleetprompt.connectors.pool import OTHER_ACCOUNT, OTHER_ACCOUNT_ADVICE
+from fleetprompt.database.engine import is_away
+from fleetprompt.kernel import faults
+from fleetprompt.model import Installation, InstallationCursor
+from fleetprompt.packages.house import House
+from fleetprompt.telemetry.metrics import MESSAGES_RECEIVED
+
+log = structlog.get_logger("fleetprompt.listener")
+
+BATCH = 50  # events in one transaction
+BUFFERED = 200  # events read ahead of the transactions
+ASK_AGAIN_S = 60.0  # after what a person has to mend; a change of settings is seen at once
+BACKOFF_MOST_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The adapter's reading is over, with this fault if with any."""
+
+    error: Exception | None
+
+
+class Line:
+    """Listens for one installation with one generation of its settings."""
+
+    def __init__(self, house: House, binding: Binding, held: Held) -> None:
+        self.held = held
+        self.health = HealthRecorder(house.tenancy, house.registry, held)
+        self._house = house
+        self._binding = binding
+        self._failures = 0
+
+    async def run(self) -> None:
+        """For ever."""
+        writer = asyncio.create_task(self.health.run(), name="health")
+        try:
+            while True:
+                wait_s = await self._listen_once()
+                await asyncio.sleep(wait_s)
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def _listen_once(self) -> float:
+        """Listen until a fault; returns the seconds to wait before the next time."""
+        try:
+            await self._listen()
+        except AdapterError as error:
+            log.warning("line.fault", org=self.held.tenant, code=error.code, error=error.detail)
+            self.health.failed(error)
+            if error.remedy is Remedy.ASK_HUMAN:
+                return ASK_AGAIN_S
+            return self._backoff_s(error.retry_after_s if isinstance(error, Passing) else None)
+        except Exception as error:
+            if not is_away(error):
+                log.error("line.failed", org=self.held.tenant, exc_info=error)
+                self.health.failed(
+                    Misconfigured(f"an unexpected {type(error).__name__}", advice="See the log.")
+                )
+        return self._backoff_s(None)
+
+    async def _listen(self) -> None:
+        installation, cursor, account = await self._load()
+        adapter = self._binding.build(account, self.health)
+        try:
+            connected = await adapter.open()
+            if connected.account_key != self.held.account_key:
+                raise Misconfigured(OTHER_ACCOUNT, advice=OTHER_ACCOUNT_ADVICE)
+            await self._pump(adapter, self._source(installation, connected.account_name), cursor)
+        finally:
+            await adapter.close()
+
+    async def _load(self) -> tuple[Installation, Cursor, Account]:
+        held, house = self.held, self._house
+        await house.vault.key_of(held.tenant)
+        async with house.tenancy.session(held.tenant) as session:
+            found = select(Installation).where(Installation.id == held.installation_id)
+            installation = (await session.scalars(found)).one()
+            kept = select(InstallationCursor.cursor).where(
+                InstallationCursor.installation_id == held.installation_id
+            )
+            cursor = Cursor(await session.scalar(kept) or "")
+            secrets = await house.vault.read_all(session, held.installation_id)
+        return installation, cursor, Account(installation.config, secrets, installation.start_at_ms)
+
+    def _source(self, installation: Installation, account_name: str) -> Source:
+        return Source(
+            self.held.tenant,
+            installation.id,
+            installation.package,
+            lambda text: self._binding.request(account_name, text),
+            installation.config.get("allowed_bots", ()),
+        )
+
+    async def _pump(self, adapter: Adapter, source: Source, cursor: Cursor) -> None:
+        queue: asyncio.Queue[Inbound | _Ended] = asyncio.Queue(BUFFERED)
+        reader = asyncio.create_task(_read(adapter, cursor, queue), name="reader")
+        try:
+            while True:
+                batch, ended = await _next_batch(queue)
+                if batch:
+                    await self._keep(source, batch)
+                    await adapter.ack(batch[-1].cursor)
+                    faults.reach("ingest.acked")
+                    self._failures = 0
+                if ended is not None:
+                    if ended.error is not None:
+                        raise ended.error
+                    return
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    async def _keep(self, source: Source, batch: Sequence[Inbound]) -> None:
+        """Store it, however long that takes: what was read is not read again within this connection."""
+        while True:
+            try:
+                emitted = await ingest(self._house.tenancy, self._house.registry, source, batch)
+                break
+            except Exception as error:
+                if not is_away(error):
+                    log.error("line.not_stored", org=source.tenant, events=len(batch), exc_info=error)
+                    fault = Misconfigured(
+                        f"cannot store what came in ({_name(error)})", advice="Run: fleetprompt doctor."
+                    )
+                    self.health.failed(fault)
+                await asyncio.sleep(self._backoff_s(None))
+        self.health.saw_events()
+        fresh = sum(signal.fresh for signal in emitted)
+        MESSAGES_RECEIVED.labels(source.tenant, source.package, "stored").inc(fresh)
+        MESSAGES_RECEIVED.labels(source.tenant, source.package, "repeated").inc(len(emitted) - fresh)
+
+    def _backoff_s(self, asked_s: float | None) -> float:
+        self._failures += 1
+        wait_s = min(BACKOFF_MOST_S, 0.5 * 2.0 ** min(self._failures - 1, 10)) * random.uniform(0.5, 1.0)
+        return max(wait_s, asked_s or 0.0)
+
+
+async def _read(adapter: Adapter, cursor: Cursor, queue: asyncio.Queue[Inbound | _Ended]) -> None:
+    """Move events from the wire into the queue; its fault too, behind all that came before it."""
+    try:
+        async with contextlib.aclosing(adapter.listen(cursor)) as events:
+            async for event in events:
+                await queue.put(event)
+        await queue.put(_Ended(None))
+    except Exception as error:  # noqa: BLE001 - carried to the line, which raises it
+        await queue.put(_Ended(error))
+
+
+async def _next_batch(queue: asyncio.Queue[Inbound | _Ended]) -> tuple[list[Inbound], _Ended | None]:
+    """Wait for one event, then take along what is ready."""
+    batch: list[Inbound] = []
+    item = await queue.get()
+    while not isinstance(item, _Ended):
+        batch.append(item)
+        if len(batch) == BATCH or queue.empty():
+            return batch, None
+        item = queue.get_nowait()
+    return batch, item
+
+
+def _name(error: BaseException) -> str:
+    cause = getattr(getattr(error, "orig", None), "__cause__", None)
+    return type(cause or error).__name__
