@@ -12,11 +12,10 @@ import pytest
 from litestar import get, post
 from litestar.params import JSONBody
 
-from fleetprompt.asgi import create_app, serve
 from fleetprompt.kernel.clock import monotonic_s
 from fleetprompt.kernel.errors import Unavailable
 from fleetprompt.surfaces.health import health_routes
-from fleetprompt.surfaces.web import listen
+from fleetprompt.surfaces.web import create_app, listen, serve
 
 PRIVATE = "zebra crossing at dawn"
 

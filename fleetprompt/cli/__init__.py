@@ -1,0 +1,22 @@
+"""The command line: one file a noun, each command thin: parse, call one handler, print.
+
+What is imported at the top of these files is what `--help` waits for, so everything heavy is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 = done, 1 = it did not work (one sentence on stderr), 2 = wrong usage."""
+    from fleetprompt.cli.faults import exit_code_of
+    from fleetprompt.cli.root import cli
+
+    try:
+        cli.main(None if arguments is None else list(arguments), prog_name="fleetprompt")
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the outermost edge: a person reads a sentence, not a traceback
+        sys.exit(exit_code_of(error))

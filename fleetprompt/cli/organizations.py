@@ -1,0 +1,91 @@
+"""`fleetprompt org`: organizations, each with a schema of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from fleetprompt.cli import options, output
+from fleetprompt.cli.running import in_house
+
+if TYPE_CHECKING:
+    from fleetprompt.composition import House
+    from fleetprompt.model import Organization
+
+FIELDS = ("slug", "name", "state", "plan", "schema_revision", "schema_error", "created_at")
+SHOWN = (*FIELDS, "id", "limits", "schema_attempted_at")
+
+
+@click.group("org")
+def organizations() -> None:
+    """Organizations: who there is, each with its own schema."""
+
+
+@organizations.command(
+    help=f"""Make an organization, or finish making one that was interrupted.
+
+SLUG is 1 to 40 lower-case letters, digits or underscores.
+
+{options.fields(FIELDS)}"""
+)
+@click.argument("slug")
+@click.option("--name", default="", help="What people call it.")
+@options.as_json
+def create(slug: str, name: str, as_json: bool) -> None:
+    async def act(house: House) -> Organization:
+        from fleetprompt.tenancy import parse_slug
+        from fleetprompt.tenancy.organizations import create_organization
+
+        return await create_organization(house.database, parse_slug(slug), name=name)
+
+    made = in_house(act)
+    if as_json:
+        output.show_json([output.pick(made, FIELDS)])
+    else:
+        output.say(
+            f"Organization {made.slug} is {made.state}. Next: fleetprompt agent create NAME --org {made.slug}"
+        )
+
+
+@organizations.command("list", help=f"All organizations.\n\n{options.fields(FIELDS)}")
+@options.as_json
+def list_(as_json: bool) -> None:
+    async def act(house: House) -> list[Organization]:
+        from fleetprompt.tenancy.organizations import list_organizations
+
+        return await list_organizations(house.database)
+
+    rows = [output.pick(found, FIELDS) for found in in_house(act)]
+    columns = ("slug", "name", "state", "schema_revision", "created_at")
+    nothing = "There is no organization yet. Make one: fleetprompt org create SLUG"
+    output.show_rows(rows, columns, as_json=as_json, nothing=nothing)
+
+
+@organizations.command(help=f"One organization with its limits.\n\n{options.fields(SHOWN)}")
+@click.argument("slug")
+@options.as_json
+def show(slug: str, as_json: bool) -> None:
+    async def act(house: House) -> Organization:
+        from fleetprompt.tenancy import parse_slug
+        from fleetprompt.tenancy.organizations import find_organization
+
+        return await find_organization(house.database, parse_slug(slug))
+
+    output.show_one(output.pick(in_house(act), SHOWN), as_json=as_json)
+
+
+@organizations.command(help="Bring one organization's schema to this program's version.")
+@click.argument("slug")
+def migrate(slug: str) -> None:
+    async def act(house: House) -> Organization:
+        from fleetprompt.database.migrate import migrate_public
+        from fleetprompt.tenancy import parse_slug
+        from fleetprompt.tenancy.organizations import create_organization, find_organization
+
+        await migrate_public(house.database)
+        await find_organization(house.database, parse_slug(slug))
+        return await create_organization(house.database, parse_slug(slug))  # finishes what is there
+
+    done = in_house(act, migrate=False)
+    output.say(f"{done.slug}: {done.state}, schema {done.schema_revision}")

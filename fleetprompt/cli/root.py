@@ -1,0 +1,36 @@
+"""The `fleetprompt` command and its parts."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from fleetprompt.cli.agents import agents
+from fleetprompt.cli.demo import demo
+from fleetprompt.cli.migrate import migrate
+from fleetprompt.cli.organizations import organizations
+from fleetprompt.cli.processes import listener, up, web, worker
+
+click.rich_click.COMMAND_GROUPS = {
+    "fleetprompt": [
+        {"name": "See it", "commands": ["demo"]},
+        {"name": "Run it", "commands": ["up", "web", "worker", "listener", "migrate"]},
+        {"name": "Look after it", "commands": ["doctor", "trace"]},
+        {"name": "Set it up", "commands": ["org", "agent", "package"]},
+        {"name": "What happened", "commands": ["signals", "executions", "directives", "jobs"]},
+    ]
+}
+click.rich_click.MAX_WIDTH = 100
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fleetprompt", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Agents that answer in the channels your team already has.
+
+    New here: `fleetprompt demo`. Settings are environment variables FLEETPROMPT_*; without any, FleetPrompt keeps
+    its own Postgres in the data directory and needs no key.
+    """
+
+
+for command in (demo, up, web, worker, listener, migrate, organizations, agents):
+    cli.add_command(command)
