@@ -26,6 +26,7 @@ class HubLimits:
     resume_window_s: float = 300.0
     ping_interval_s: float = 60.0
     pong_timeout_s: float = 100.0
+    auth_timeout_s: float = 5.0
 
 
 class Session:
@@ -46,13 +47,16 @@ class Session:
     def opened(self, socket: Socket) -> None:
         """The handshake is done: greet, or replay what a resumed session missed."""
         self.socket = socket
-        self._keep_alive()
+        if self.user is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.hub.limits.auth_timeout_s, socket.abort)
+            return
+        self.keep_alive()
         if self.resumed_at is not None:
             self._replay(self.resumed_at)
-        elif self.user:
+        else:
             self.hub.greet(self)
-        if self.user:
-            self.hub.set_online(self.user)
+        self.hub.set_online(self.user)
 
     def received(self, text: str) -> None:
         """A client's action; see `hub.Hub.act`."""
@@ -95,6 +99,11 @@ class Session:
         if self.socket:
             self.socket.close()
 
+    def abort(self) -> None:
+        """Cut the connection without a frame."""
+        if self.socket:
+            self.socket.abort()
+
     def _wait(self, seq: int, frame: bytes) -> None:
         self.waiting.append((seq, frame))
         if len(self.waiting) > self.hub.limits.waiting_frames:
@@ -119,7 +128,9 @@ class Session:
         self.resumed_at = None
         self.writable()
 
-    def _keep_alive(self) -> None:
+    def keep_alive(self) -> None:
+        """Ping from now on, and no longer wait for a challenge."""
+        self._cancel_timer()
         loop = asyncio.get_running_loop()
         self._ponged_at = loop.time()
         self._timer = loop.call_later(self.hub.limits.ping_interval_s, self._ping)
@@ -208,9 +219,10 @@ class Hub:
         if session.user is not None:
             return
         if user is None or user.revoked:
-            session.cut()
+            session.abort()
             return
         session.user = user
+        session.keep_alive()
         self.greet(session)
         session.reply({"status": "OK", "seq_reply": seq})
         self.set_online(user)
