@@ -33,3 +33,28 @@ END $$;
 def schema_script(tenant: TenantSlug) -> str:
     """SQL that makes the schema, owned by the role; idempotent."""
     return f"CREATE SCHEMA IF NOT EXISTS {schema_name(parse_slug(tenant))} AUTHORIZATION {role_name(tenant)};"
+
+
+def owner_script(tenant: TenantSlug) -> str:
+    """SQL that gives the schema and its relations to the role, as after a restore without owners; idempotent.
+
+    The service may give away what is its own; anything else ends in Postgres' refusal.
+    """
+    schema, role = schema_name(parse_slug(tenant)), role_name(tenant)
+    return f"""
+DO $$ DECLARE command text; BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = '{schema}') THEN RETURN; END IF;
+    FOR command IN
+        -- Who becomes the owner of a table needs CREATE there; who gave the schema away sees into it no more.
+        SELECT 'GRANT ALL ON SCHEMA {schema} TO {role}' FROM pg_namespace
+            WHERE nspname = '{schema}' AND nspowner <> '{role}'::regrole
+        UNION ALL
+        SELECT format('ALTER TABLE %s OWNER TO {role}', oid::regclass) FROM pg_class
+            WHERE relnamespace = '{schema}'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
+                AND relowner <> '{role}'::regrole
+        UNION ALL
+        SELECT 'ALTER SCHEMA {schema} OWNER TO {role}' FROM pg_namespace
+            WHERE nspname = '{schema}' AND nspowner <> '{role}'::regrole
+    LOOP EXECUTE command; END LOOP;
+END $$;
+"""  # noqa: S608

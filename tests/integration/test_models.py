@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import (
-    ColumnCollectionConstraint,
     Constraint,
     ForeignKeyConstraint,
     MetaData,
@@ -14,6 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from fleetprompt.model import PublicBase, TenantBase
 from tests.house import House, fresh_house
