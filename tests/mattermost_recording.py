@@ -56,6 +56,12 @@ def recorded_frames() -> list[dict[str, Any]]:
     return [opened(frame) for frame in json.loads((FIXTURES / "websocket.json").read_text())]
 
 
+def recorded_callbacks() -> list[dict[str, Any]]:
+    """What the server sent to a button's, a slash command's and an outgoing webhook's address."""
+    callbacks: list[dict[str, Any]] = json.loads((FIXTURES / "callbacks.json").read_text())
+    return callbacks
+
+
 def opened(frame: dict[str, Any]) -> dict[str, Any]:
     """A frame with the JSON strings in its data as values; a note is left that they were strings."""
     data = frame.get("data")

@@ -71,6 +71,14 @@ async def test_dropped_connections_leave_requests_alone() -> None:
         assert (await stage.post("still there")).status_code == 201
 
 
+async def test_a_posts_frame_is_overtaken_by_the_next() -> None:
+    async with scene() as stage, websocket(stage.server, stage.fleet.token) as socket:
+        await hello(socket)
+        stage.server.swap_frames(2)
+        stage.says("one", "two", "three")
+        assert await messages(socket, 3) == ["two", "one", "three"]
+
+
 async def test_a_request_sent_to_a_frozen_server_is_carried_out_after_its_sender_gave_up() -> None:
     async with scene() as stage:
         await stage.api.get("/users/me")  # a pooled connection, as a client in service has one

@@ -167,6 +167,10 @@ class SandboxControl:
         """Commit the next posts late."""
         await self.fault("delay_posts", count=count, seconds=seconds)
 
+    async def swap_frames(self, count: int) -> None:
+        """Let the frames of the next posts come after those of the post that follows each."""
+        await self.fault("swap_frames", count=count)
+
     async def refuse_websockets(self, count: int, status: int = 503) -> None:
         """Answer the next websocket upgrades with an HTTP error."""
         await self.fault("refuse_websockets", count=count, status=status)

@@ -44,6 +44,7 @@ FAULTS: Final = frozenset(
         "refuse_websockets",
         "restart",
         "revoke",
+        "swap_frames",
         "thaw",
     }
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from fleetprompt.sandbox.mattermost.announcing import announce, viewed
@@ -116,7 +117,7 @@ def commit(site: Site, author: SandboxUser, draft: Draft) -> Post:
     site.world.save(post)
     _count(site, post)
     _enter(site, post, draft)
-    announce(site, author, post, draft.pending_post_id)
+    site.overtaking.send(partial(announce, site, author, post, draft.pending_post_id))
     if draft.via in ("rest", "sandbox") and not author.is_bot:
         viewed(site, author, post.channel_id)
     return post

@@ -237,6 +237,10 @@ class SandboxMattermost:
         """Commit the next posts late; meanwhile their `pending_post_id` is in flight (500 for a repeat)."""
         self.application.faults.arm(Fault("delay", count, "POST /api/v4/posts", seconds))
 
+    def swap_frames(self, count: int) -> None:
+        """Let the frames of the next `count` posts come after those of the post that follows each."""
+        self.site.overtaking.left = count
+
     def refuse_websockets(self, count: int, status: int = 503) -> None:
         """Answer the next websocket upgrades with an HTTP error."""
         self.application.faults.arm(Fault("refuse_websocket", count, "", status))

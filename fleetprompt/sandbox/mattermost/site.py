@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -44,6 +46,32 @@ class PendingPosts:
         self._posts.clear()
 
 
+class Overtaking:
+    """Frames of concurrent posts come in another order than `create_at` now and then: on command, a post's frames wait
+    until the next post's are out, or for `PATIENCE_S`."""
+
+    PATIENCE_S: Final = 0.1
+
+    def __init__(self) -> None:
+        self.left = 0
+        self._waiting: Callable[[], None] | None = None
+
+    def send(self, announce: Callable[[], None]) -> None:
+        """Announce a post now, or let the next one overtake it."""
+        if self.left and self._waiting is None:
+            self.left -= 1
+            self._waiting = announce
+            asyncio.get_running_loop().call_later(self.PATIENCE_S, self._release)
+        else:
+            announce()
+            self._release()
+
+    def _release(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting:
+            waiting()
+
+
 @dataclass(slots=True)
 class ThreadView:
     """What a follower has not read of a thread. last_viewed_at: unix ms, 0 = never."""
@@ -60,6 +88,7 @@ class Site:
     world: World
     hub: Hub
     pending: PendingPosts = field(default_factory=PendingPosts)
+    overtaking: Overtaking = field(default_factory=Overtaking)
     views: dict[tuple[str, str], ThreadView] = field(default_factory=dict)
     max_post_runes: int = 16383
     max_props_runes: int = 8000
