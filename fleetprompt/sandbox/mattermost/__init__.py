@@ -3,7 +3,8 @@
 from fleetprompt.sandbox.mattermost.client import SandboxControl
 from fleetprompt.sandbox.mattermost.errors import ApiError
 from fleetprompt.sandbox.mattermost.hub import HubLimits
-from fleetprompt.sandbox.mattermost.records import Channel, LedgerEntry, Post, SandboxUser, Team
+from fleetprompt.sandbox.mattermost.ledger import LedgerEntry
+from fleetprompt.sandbox.mattermost.records import Channel, Post, SandboxUser, Team
 from fleetprompt.sandbox.mattermost.server import SandboxMattermost
 
 __all__ = [

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import httpx2
 
-from fleetprompt.sandbox.mattermost.records import Channel, IncomingHook, LedgerEntry, Post, SandboxUser, Team
+from fleetprompt.sandbox.mattermost.ledger import LedgerEntry
+from fleetprompt.sandbox.mattermost.records import Channel, IncomingHook, Post, SandboxUser, Team
 
 
 class SandboxControl:

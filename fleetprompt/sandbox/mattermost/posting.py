@@ -12,7 +12,8 @@ from fleetprompt.sandbox.mattermost.attachments import public_props
 from fleetprompt.sandbox.mattermost.errors import ApiError, forbidden
 from fleetprompt.sandbox.mattermost.frames import Audience, Event, nested
 from fleetprompt.sandbox.mattermost.ids import new_id
-from fleetprompt.sandbox.mattermost.records import LedgerEntry, Post, SandboxUser
+from fleetprompt.sandbox.mattermost.ledger import LedgerEntry
+from fleetprompt.sandbox.mattermost.records import Post, SandboxUser
 from fleetprompt.sandbox.mattermost.site import IN_FLIGHT, Site
 
 

@@ -16,7 +16,8 @@ from fleetprompt.sandbox.mattermost.control import Control
 from fleetprompt.sandbox.mattermost.errors import ApiError
 from fleetprompt.sandbox.mattermost.hub import HubLimits
 from fleetprompt.sandbox.mattermost.ids import new_id
-from fleetprompt.sandbox.mattermost.records import Channel, IncomingHook, LedgerEntry, Post, SandboxUser, Team
+from fleetprompt.sandbox.mattermost.ledger import LedgerEntry
+from fleetprompt.sandbox.mattermost.records import Channel, IncomingHook, Post, SandboxUser, Team
 from fleetprompt.sandbox.mattermost.site import Site
 
 UserRef = SandboxUser | str

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final, TextIO, TypeVar
 
 from fleetprompt.sandbox.mattermost.errors import ApiError
+from fleetprompt.sandbox.mattermost.ledger import LedgerEntry
 from fleetprompt.sandbox.mattermost.records import (
     Channel,
     FileInfo,
     IncomingHook,
-    LedgerEntry,
     Post,
     Record,
     SandboxUser,
