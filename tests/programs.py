@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fleetprompt.database.engine import Database
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.tenancy.migrations import migrate_tenants
 from fleetprompt.tenancy.organizations import create_organization
+from tests import jobs
 
 
 @contextlib.asynccontextmanager
@@ -31,3 +35,11 @@ async def migrate(url: str) -> None:
     """Bring all tenants to the head."""
     async with opened(url) as database:
         await migrate_tenants(database)
+
+
+async def work(url: str, settings: dict[str, Any] | None = None, *kinds: str) -> None:
+    """A worker until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with opened(url) as database:
+        await jobs.worker_on(database, jobs.registry_of(*kinds), **(settings or {})).serve(stop)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from fleetprompt.database.engine import Database
 from fleetprompt.kernel.ids import TenantSlug
@@ -116,7 +117,8 @@ async def claim(
     try:
         async with database.connection() as connection:
             rows = (await connection.execute(_CLAIM, values)).all()
-    except IntegrityError:
+    except DBAPIError as error:
+        _require_lost_race(error)
         return []
     return [Claimed(row[0], TenantSlug(row[1]), *row[2:]) for row in rows]
 
@@ -129,7 +131,8 @@ async def claim_one(
     try:
         async with database.connection() as connection:
             row = (await connection.execute(_CLAIM_ONE, values)).one_or_none()
-    except IntegrityError:
+    except DBAPIError as error:
+        _require_lost_race(error)
         return None
     return None if row is None else Claimed(row[0], TenantSlug(row[1]), *row[2:])
 
@@ -164,6 +167,13 @@ async def reap(database: Database) -> int:
     """Free the jobs whose worker stopped answering; returns how many."""
     async with database.connection() as connection:
         return int((await connection.execute(_REAP)).scalar_one())
+
+
+def _require_lost_race(error: DBAPIError) -> None:
+    """Re-raise anything but another worker's having been quicker in a lane, or in two lanes crosswise."""
+    cause = error.orig.__cause__ if error.orig is not None else None
+    if not isinstance(cause, asyncpg.UniqueViolationError | asyncpg.DeadlockDetectedError):
+        raise error
 
 
 def _held(worker: str, held: Sequence[Fence]) -> dict[str, Any]:
