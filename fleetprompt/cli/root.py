@@ -6,9 +6,14 @@ import rich_click as click
 
 from fleetprompt.cli.agents import agents
 from fleetprompt.cli.demo import demo
+from fleetprompt.cli.directives import directives
+from fleetprompt.cli.executions import executions
+from fleetprompt.cli.jobs import jobs
 from fleetprompt.cli.migrate import migrate
 from fleetprompt.cli.organizations import organizations
 from fleetprompt.cli.processes import listener, up, web, worker
+from fleetprompt.cli.signals import signals
+from fleetprompt.cli.trace import trace
 
 click.rich_click.COMMAND_GROUPS = {
     "fleetprompt": [
@@ -32,5 +37,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, up, web, worker, listener, migrate, organizations, agents):
+for command in (demo, up, web, worker, listener, migrate, trace, organizations, agents):
+    cli.add_command(command)
+for command in (signals, executions, directives, jobs):
     cli.add_command(command)

@@ -1,0 +1,149 @@
+"""`fleetprompt directives`: controlled intents, and what a person decides about them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import rich_click as click
+
+from fleetprompt.cli import options, output
+from fleetprompt.cli.running import in_tenant, operator, parse_id
+
+if TYPE_CHECKING:
+    from fleetprompt.composition import House
+    from fleetprompt.model import Directive, Effect
+    from fleetprompt.tenancy import TenantSession
+
+FIELDS = (
+    "id", "name", "state", "summary", "attempt", "error_code", "error", "approval_reason", "approval_expires_at",
+    "approved_by", "actor_kind", "actor_name", "execution_id", "installation_id", "conversation_id", "correlation_id",
+    "causation_id", "created_at", "finished_at",
+)  # fmt: skip
+SHOWN = (*FIELDS, "idempotency_key", "arguments_digest", "failures", "started_at", "arguments", "result")
+EFFECT = (
+    "key", "part", "state", "tries", "error", "first_tried_at", "finished_at", "request", "receipt",
+)  # fmt: skip
+STATES = ("requested", "awaiting_approval", "running", "succeeded", "failed", "canceled", "outcome_unknown")
+
+
+@click.group()
+def directives() -> None:
+    """Directives: intents with effects outside; approve, reject, cancel, retry, resolve."""
+
+
+@directives.command(
+    "list", help=f"The newest directives, without their arguments.\n\n{options.fields(FIELDS)}"
+)
+@options.org
+@click.option("--state", type=click.Choice(STATES), help="In this state.")
+@click.option("--name", help="Exactly this name.")
+@click.option("--correlation", type=click.UUID, metavar="ID", help="Of this chain.")
+@click.option("--execution", type=click.UUID, metavar="ID", help="Of this run.")
+@options.limit
+@options.as_json
+def list_(
+    org: str,
+    state: str | None,
+    name: str | None,
+    correlation: UUID | None,
+    execution: UUID | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    async def act(_: House, session: TenantSession) -> Sequence[Directive]:
+        from fleetprompt.runtime.directives.find import DirectiveFilter, list_directives
+
+        chosen = DirectiveFilter(state, name, correlation, execution)
+        return await list_directives(session, chosen, limit)
+
+    rows = [output.pick(directive, FIELDS) for directive in in_tenant(org, act)]
+    columns = ("id", "created_at", "state", "summary")
+    output.show_rows(rows, columns, as_json=as_json, nothing="No such directives.")
+
+
+@directives.command(
+    help=f"""One directive with its arguments and effects.
+
+{options.fields((*SHOWN, "effects"))} An effect has: {", ".join(EFFECT)}."""
+)
+@click.argument("directive_id", metavar="ID")
+@options.org
+@options.as_json
+def show(directive_id: str, org: str, as_json: bool) -> None:
+    async def act(_: House, session: TenantSession) -> tuple[Directive, Sequence[Effect]]:
+        from fleetprompt.runtime.directives.find import find_directive
+
+        return await find_directive(session, parse_id(directive_id, "directive"))
+
+    directive, effects = in_tenant(org, act)
+    row = {**output.pick(directive, SHOWN), "effects": [output.pick(effect, EFFECT) for effect in effects]}
+    output.show_one(row, as_json=as_json)
+
+
+@directives.command(help=f"Let it go ahead with exactly these arguments, once.\n\n{options.fields(FIELDS)}")
+@click.argument("directive_id", metavar="ID")
+@options.org
+@options.as_json
+def approve(directive_id: str, org: str, as_json: bool) -> None:
+    _decide("approve", directive_id, org, as_json)
+
+
+@directives.command(help=f"Refuse it for good.\n\n{options.fields(FIELDS)}")
+@click.argument("directive_id", metavar="ID")
+@options.org
+@click.option("--reason", default="", help="Why; the agent is told.")
+@options.as_json
+def reject(directive_id: str, org: str, reason: str, as_json: bool) -> None:
+    _decide("reject", directive_id, org, as_json, reason=reason)
+
+
+@directives.command(help=f"Withdraw one that has not begun.\n\n{options.fields(FIELDS)}")
+@click.argument("directive_id", metavar="ID")
+@options.org
+@options.as_json
+def cancel(directive_id: str, org: str, as_json: bool) -> None:
+    _decide("cancel", directive_id, org, as_json)
+
+
+@directives.command(
+    help=f"Give a failed one another round; what was sent stays sent.\n\n{options.fields(FIELDS)}"
+)
+@click.argument("directive_id", metavar="ID")
+@options.org
+@options.as_json
+def retry(directive_id: str, org: str, as_json: bool) -> None:
+    _decide("retry", directive_id, org, as_json)
+
+
+@directives.command(
+    help=f"""Settle an unknown outcome by what you saw on the far side.
+
+--sent: it is there. --not-sent: it is not, and is sent again.
+
+{options.fields(FIELDS)}"""
+)
+@click.argument("directive_id", metavar="ID")
+@options.org
+@click.option("--sent/--not-sent", required=True, default=None, help="What you saw.")
+@options.as_json
+def resolve(directive_id: str, org: str, sent: bool, as_json: bool) -> None:
+    _decide("resolve", directive_id, org, as_json, sent=sent)
+
+
+def _decide(verb: str, directive_id: str, org: str, as_json: bool, **more: Any) -> None:
+    async def act(house: House, session: TenantSession) -> Directive:
+        from fleetprompt.runtime.directives import decide
+
+        handler: Callable[..., Awaitable[Directive]] = getattr(decide, verb)
+        wanted = parse_id(directive_id, "directive")
+        keywords = {key: value for key, value in more.items() if key != "reason"}
+        reason = [more["reason"]] if "reason" in more else []
+        return await handler(session, house.registry, wanted, operator(), *reason, **keywords)
+
+    decided = in_tenant(org, act)
+    if as_json:
+        output.show_json([output.pick(decided, FIELDS)])
+    else:
+        output.say(f"Directive {decided.id} is {decided.state}.")
