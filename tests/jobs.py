@@ -63,7 +63,7 @@ async def until(is_true: Callable[[], Awaitable[object]], within_s: float = PATI
 
 async def all_done(house: House) -> bool:
     """Whether no job is left but dead ones."""
-    return await house.value("select count(*) from public.job where state <> 'dead'") == 0
+    return bool(await house.value("select count(*) = 0 from public.job where state <> 'dead'"))
 
 
 async def mark(session: TenantSession, work: Work, note: str) -> None:

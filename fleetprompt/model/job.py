@@ -33,7 +33,7 @@ class Job(PublicBase):
     scheduled_at: Mapped[datetime] = mapped_column(server_default=func.now())
     lease_until: Mapped[datetime | None]
     worker: Mapped[str | None]
-    unique_key: Mapped[str | None] = mapped_column(unique=True)
+    unique_key: Mapped[str | None]  # unique among those that are not dead
     correlation_id: Mapped[UUID | None]
     last_error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

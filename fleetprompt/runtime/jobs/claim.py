@@ -88,8 +88,7 @@ from dead where state = 'dead' and kind <> 'job.died' on conflict do nothing
 """
 _DIE = text(f"""
 with dead as (
-    update public.job set state = 'dead', worker = null, lease_until = null, last_error = :error, finished_at = now(),
-        unique_key = null  -- a dead letter must not keep its successor out
+    update public.job set state = 'dead', worker = null, lease_until = null, last_error = :error, finished_at = now()
     where id = :id and attempt = :attempt and worker = :worker and state = 'running'
     returning *)
 {_DEATH_NOTICE}
@@ -100,7 +99,6 @@ with dead as (
     update public.job set worker = null, lease_until = null, last_error = 'its worker stopped answering',
         state = case when attempt >= max_attempts then 'dead' else 'available' end,
         finished_at = case when attempt >= max_attempts then now() end,
-        unique_key = case when attempt >= max_attempts then null else unique_key end,
         scheduled_at = now() + make_interval(secs => case when attempt <= 2 then 0 else least(60, 2 ^ attempt) end)
     where id in (select id from public.job where state = 'running' and lease_until < now() for update skip locked)
     returning *),

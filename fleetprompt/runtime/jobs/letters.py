@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from fleetprompt.database.engine import Database
 from fleetprompt.kernel.errors import Conflict, NotFound
@@ -36,7 +37,7 @@ async def find_job(database: Database, tenant: TenantSlug, job_id: UUID) -> Job:
 
 
 async def retry_job(database: Database, tenant: TenantSlug, job_id: UUID) -> None:
-    """Give a dead letter another round of attempts. Raises Conflict if it is not dead."""
+    """Give a dead letter another round of attempts. Raises Conflict if it is not dead, or has a successor."""
     await find_job(database, tenant, job_id)
     revive = (
         update(Job)
@@ -49,8 +50,13 @@ async def retry_job(database: Database, tenant: TenantSlug, job_id: UUID) -> Non
         )
         .returning(Job.id)
     )
-    async with database.session() as session:
-        revived = (await session.execute(revive)).scalar_one_or_none()
+    try:
+        async with database.session() as session:
+            revived = (await session.execute(revive)).scalar_one_or_none()
+    except IntegrityError as error:
+        raise Conflict(
+            f"What job {job_id} was for was asked for again, and another job does it.", "Discard this one."
+        ) from error
     if revived is None:
         raise Conflict(f"Job {job_id} is not dead.", "Only dead letters are retried.")
 

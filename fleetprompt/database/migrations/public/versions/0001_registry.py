@@ -45,8 +45,7 @@ CREATE TABLE public.job (
     last_error TEXT,
     created_at timestamptz DEFAULT now() NOT NULL,
     finished_at timestamptz,
-    PRIMARY KEY (id),
-    UNIQUE (unique_key)
+    PRIMARY KEY (id)
 );
 
 CREATE TABLE public.organizations (
@@ -218,6 +217,8 @@ JOBS = """
 CREATE INDEX job_claim ON public.job (priority, scheduled_at, id) WHERE state = 'available';
 CREATE INDEX job_lane ON public.job (lane, position, id) WHERE state IN ('available', 'dispatched') AND lane IS NOT NULL;
 CREATE UNIQUE INDEX job_lane_running ON public.job (lane) WHERE state = 'running' AND lane IS NOT NULL;
+-- A dead letter keeps its key, but keeps nobody from asking again.
+CREATE UNIQUE INDEX job_unique_key ON public.job (unique_key) WHERE state <> 'dead';
 CREATE INDEX job_lease ON public.job (lease_until) WHERE state = 'running';
 CREATE INDEX job_tenant ON public.job (tenant, state);
 ALTER TABLE public.job SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
