@@ -156,6 +156,7 @@ def _build_services(house: House) -> Services:
     from fleetprompt.connectors.register import register_connectors
     from fleetprompt.packages.house import House as Packages
     from fleetprompt.packages.installers import Installers
+    from fleetprompt.packages.register import register_packages
     from fleetprompt.packages.secrets import Vault
     from fleetprompt.runtime.register import register_runtime
     from fleetprompt.runtime.registry import Registry
@@ -164,6 +165,7 @@ def _build_services(house: House) -> Services:
     register_runtime(registry, models, house.settings)
     vault = Vault(house.database, house.master_key)
     packages = Packages(house.tenancy, registry, house.settings, vault, Installers())
+    register_packages(packages)
     return Services(registry, models, packages, register_connectors(packages))
 
 

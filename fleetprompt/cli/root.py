@@ -11,6 +11,7 @@ from fleetprompt.cli.executions import executions
 from fleetprompt.cli.jobs import jobs
 from fleetprompt.cli.migrate import migrate
 from fleetprompt.cli.organizations import organizations
+from fleetprompt.cli.packages import packages
 from fleetprompt.cli.processes import listener, up, web, worker
 from fleetprompt.cli.signals import signals
 from fleetprompt.cli.trace import trace
@@ -39,5 +40,5 @@ def cli() -> None:
 
 for command in (demo, up, web, worker, listener, migrate, trace, organizations, agents):
     cli.add_command(command)
-for command in (signals, executions, directives, jobs):
+for command in (packages, signals, executions, directives, jobs):
     cli.add_command(command)

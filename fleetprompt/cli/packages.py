@@ -1,0 +1,308 @@
+"""`fleetprompt package`: what can be installed, and the installations of an organization."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from fleetprompt.cli import options, output
+from fleetprompt.cli.agents import parsed
+from fleetprompt.cli.running import in_house, operator, require_org
+from fleetprompt.cli.secrets import read_secrets
+
+if TYPE_CHECKING:
+    from fleetprompt.composition import House
+    from fleetprompt.packages.inline import Ended
+    from fleetprompt.packages.installers import Installer, Line
+    from fleetprompt.packages.lifecycle import Asked
+    from fleetprompt.packages.look import Status
+
+AVAILABLE = ("package", "version", "about", "settings", "secrets")
+STATUS = (
+    "installation_id", "package", "name", "version", "state", "error", "account", "server_version", "config",
+    "generation", "is_listened_to", "waiting", "stuck", "connection", "since", "last_event_at", "backlog", "last_error",
+    "last_error_code", "last_error_at", "remedy", "blocked_until",
+)  # fmt: skip
+DONE = {
+    "install": "installed",
+    "configure": "configured",
+    "enable": "enabled",
+    "disable": "disabled",
+    "uninstall": "uninstalled",
+}
+LINE = ("name", "ok", "detail", "remedy")
+RESULT = ("package", "name", "installation_id", "directive_id", "state", "error_code", "error", "receipt")
+
+
+@click.group("package")
+def packages() -> None:
+    """Packages: install, test, configure, disable, uninstall."""
+
+
+def _given(command: Any) -> Any:
+    """Settings and secrets, as `install`, `configure` and `test` take them."""
+    for option in (
+        click.option("--secret-stdin", metavar="NAME", help="Read this secret from standard input."),
+        click.option(
+            "--secret",
+            "secrets",
+            multiple=True,
+            metavar="NAME=env:VAR",
+            help="A secret from a variable (env:VAR) or a file (file:PATH).",
+        ),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="A setting; JSON for lists and objects.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+name_option = click.option("--name", default="", help="Tells several installations of one package apart.")
+
+
+@packages.command("list", help=f"What can be installed, with its settings.\n\n{options.fields(AVAILABLE)}")
+@options.as_json
+def list_(as_json: bool) -> None:
+    async def act(house: House) -> Sequence[Installer]:
+        return list(house.services.packages.installers.by_package.values())
+
+    rows = [_available(installer) for installer in in_house(act)]
+    output.show_rows(rows, ("package", "version", "about"), as_json=as_json, nothing="There are no packages.")
+    if not as_json:
+        for row in rows:
+            output.say(f"\nSettings of {row['package']} (secrets: {', '.join(row['secrets'])}):")
+            columns = ("name", "required", "about")
+            output.show_rows(row["settings"], columns, as_json=False, nothing="  none")
+
+
+def _available(installer: Installer) -> dict[str, Any]:
+    settings = [
+        {"name": name, "required": field.is_required(), "about": field.description or ""}
+        for name, field in installer.config.model_fields.items()
+    ]
+    return {
+        "package": installer.package,
+        "version": installer.version,
+        "about": installer.about,
+        "settings": settings,
+        "secrets": installer.secrets,
+    }
+
+
+@packages.command(
+    help=f"""Install a package: its settings are tried on the far side, then it listens.
+
+fleetprompt package install mattermost --org acme --set server_url=https://chat.example.org --set team=main
+--secret bot_token=env:BOT_TOKEN
+
+{options.fields(RESULT)}"""
+)
+@click.argument("package")
+@options.org
+@name_option
+@_given
+@options.as_json
+def install(
+    package: str,
+    org: str,
+    name: str,
+    settings: tuple[str, ...],
+    secrets: tuple[str, ...],
+    secret_stdin: str | None,
+    as_json: bool,
+) -> None:
+    given = _read_given(settings, secrets, secret_stdin)
+    _ask("install", package, org, name, as_json, given)
+
+
+@packages.command(
+    help=f"""Change some settings or secrets. They are tried first; if they do not work, all stays as it is.
+
+{options.fields(RESULT)}"""
+)
+@click.argument("package")
+@options.org
+@name_option
+@_given
+@options.as_json
+def configure(
+    package: str,
+    org: str,
+    name: str,
+    settings: tuple[str, ...],
+    secrets: tuple[str, ...],
+    secret_stdin: str | None,
+    as_json: bool,
+) -> None:
+    given = _read_given(settings, secrets, secret_stdin)
+    if not any(given.values()):
+        raise click.UsageError("Say what to change: --set KEY=VALUE, --secret NAME=env:VAR.")
+    _ask("configure", package, org, name, as_json, given)
+
+
+def _simple(verb: str, about: str) -> None:
+    @packages.command(verb, help=f"{about}\n\n{options.fields(RESULT)}")
+    @click.argument("package")
+    @options.org
+    @name_option
+    @options.as_json
+    def change(package: str, org: str, name: str, as_json: bool) -> None:
+        _ask(verb, package, org, name, as_json, {})
+
+
+_simple("enable", "Listen and post again; what was written meanwhile is history.")
+_simple("disable", "Neither listen nor post, until enabled again.")
+_simple("uninstall", "Forget secrets and position and free the account; the record stays.")
+
+
+@packages.command(
+    help=f"""Try an installation's settings on the far side, line by line; changes nothing.
+
+{options.fields(LINE)}"""
+)
+@click.argument("package")
+@options.org
+@name_option
+@options.as_json
+def test(package: str, org: str, name: str, as_json: bool) -> None:
+    async def act(house: House) -> Sequence[Line]:
+        from fleetprompt.packages import look
+
+        return await look.check_installation(
+            house.services.packages, await require_org(house, org), package, name=name
+        )
+
+    lines = in_house(act)
+    if as_json:
+        output.show_json([output.pick(line, LINE) for line in lines])
+    else:
+        for line in lines:
+            output.say(output.harmless(f"{'ok  ' if line.ok else 'fail'}  {line.name}: {line.detail}"))
+            if line.remedy and not line.ok:
+                output.say(output.harmless(f"      {line.remedy}"))
+    sys.exit(0 if all(line.ok for line in lines) else 1)
+
+
+@packages.command(
+    help=f"""The installations of an organization: connected, since when, last event, last error and remedy.
+
+{options.fields(STATUS)}"""
+)
+@click.argument("package", required=False)
+@options.org
+@options.as_json
+def status(package: str | None, org: str, as_json: bool) -> None:
+    async def act(house: House) -> Sequence[Status]:
+        from fleetprompt.packages import look
+
+        return await look.status(house.services.packages, await require_org(house, org), package)
+
+    found = in_house(act)
+    if as_json:
+        output.show_json([output.pick(one, STATUS) for one in found])
+    elif not found:
+        output.say("Nothing is installed. See: fleetprompt package list")
+    else:
+        for one in found:
+            _say_status(one)
+
+
+def _say_status(one: Status) -> None:
+    name = f" {one.name}" if one.name else ""
+    as_whom = f" as @{one.account}" if one.account else ""
+    output.say(output.harmless(f"{one.package}{name} {one.version}: {one.state}{as_whom}"))
+    for label, value in _health(one).items():
+        if value:
+            output.say(output.harmless(f"  {label:13} {value}"))
+
+
+def _health(one: Status) -> dict[str, Any]:
+    since = f"{one.connection} since {output.when(one.since)}"
+    return {
+        "connection": since if one.is_listened_to and one.connection else "no listener holds it",
+        "last event": one.last_event_at and output.when(one.last_event_at),
+        "backlog": one.backlog,
+        "waiting": one.waiting and f"{one.waiting} directives",
+        "stuck": one.stuck and f"{one.stuck} directives failed or of unknown outcome",
+        "paused until": one.blocked_until and output.when(one.blocked_until),
+        "error": one.error,
+        "last error": one.last_error and f"{one.last_error} ({output.when(one.last_error_at)})",
+        "what to do": one.remedy,
+    }
+
+
+def _read_given(
+    settings: Sequence[str], secrets: Sequence[str], secret_stdin: str | None
+) -> dict[str, dict[str, Any]]:
+    config: dict[str, Any] = {}
+    for pair in settings:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise click.UsageError(f"{name[:60]!r} is no KEY=VALUE: write --set team=main.")
+        config[name] = parsed(value) if value[:1] in ("[", "{", '"') else value
+    return {"config": config, "secrets": dict(read_secrets(secrets, secret_stdin))}
+
+
+def _refuse_secret_settings(house: House, package: str, given: dict[str, dict[str, Any]]) -> None:
+    from fleetprompt.cli.secrets import ADVICE
+    from fleetprompt.kernel.errors import InvalidInput
+
+    for name in house.services.packages.installers.find(package).secrets:
+        if name in given.get("config", {}):
+            raise InvalidInput(f"{name} is a secret, not a setting.", ADVICE.format(name=name))
+
+
+def _ask(
+    verb: str, package: str, org: str, name: str, as_json: bool, given: dict[str, dict[str, Any]]
+) -> None:
+    """Record what is asked for, see it done (here, if no worker is faster), and say what came of it."""
+
+    async def act(house: House) -> tuple[Asked, Ended]:
+        from fleetprompt.packages import lifecycle
+        from fleetprompt.packages.inline import run_now
+
+        tenant = await require_org(house, org)
+        _refuse_secret_settings(house, package, given)
+        handler = getattr(lifecycle, verb)
+        asked = await handler(house.services.packages, tenant, package, actor=operator(), name=name, **given)
+        return asked, await run_now(house.services.packages, tenant, asked.directive_id)
+
+    asked, ended = in_house(act)
+    if as_json:
+        ids = {"installation_id": asked.installation_id, "directive_id": asked.directive_id}
+        output.show_json(
+            [
+                {
+                    "package": package,
+                    "name": name,
+                    **ids,
+                    **output.pick(ended, ("state", "error_code", "error", "receipt")),
+                }
+            ]
+        )
+    elif ended.succeeded:
+        output.say(_done(verb, package, org, ended.receipt))
+    else:
+        output.warn(output.harmless(ended.error or f"The directive is {ended.state}."))
+    sys.exit(0 if ended.succeeded else 1)
+
+
+def _done(verb: str, package: str, org: str, receipt: dict[str, Any]) -> str:
+    account = (receipt.get("account") or {}).get("name")
+    as_whom = f" as @{account}" if account and verb != "uninstall" else ""
+    lines = [f"{package} is {DONE[verb]}{as_whom}."]
+    if receipt.get("agent"):
+        is_new = ", made just now" if receipt.get("agent_is_new") else ""
+        lines.append(f"The agent {receipt['agent']} answers{is_new}.")
+    if verb in ("install", "enable"):
+        lines.append("It listens while `fleetprompt up` (or `fleetprompt listener`) runs.")
+        lines.append(f"Look after it: fleetprompt package status --org {org}")
+    return output.harmless("\n".join(lines))
