@@ -112,6 +112,34 @@ async def test_an_argument_that_the_driver_refuses_is_a_failure_and_not_an_absen
     assert (await the_job(house))["last_error"] == "DataError"
 
 
+@pytest.mark.parametrize(
+    ("error", "said"), [(TimeoutError(), "timed out"), (FileNotFoundError("/etc/x"), "FileNotFoundError")]
+)
+async def test_a_jobs_own_trouble_with_the_system_is_not_an_absent_database(
+    house: House, error: Exception, said: str
+) -> None:
+    async def trouble(work: Work) -> None:
+        raise error
+
+    registry = Registry()
+    registry.add_job(JobKind("custom", trouble))
+    await add(house, NewJob("custom", {}))
+    assert await run_next(house, registry) == "failed"
+    assert (await the_job(house))["last_error"] == said
+
+
+async def test_a_failure_that_cannot_be_recorded_is_left_to_the_reaper(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(claim, "postpone", away)
+    await add(house, NewJob("fail", {}))
+    assert await run_next(house) == "database_away"
+    assert (await the_job(house))["state"] == "running"
+
+
 async def test_postponing_costs_no_attempt(house: House) -> None:
     await add(house, NewJob("postpone", {"times": 5}, max_attempts=2))
     async with working(house):

@@ -55,19 +55,21 @@ async def _run(work: Work, kind: JobKind) -> str:
 
 async def _record(work: Work, error: Exception) -> str:
     """A fault of the job itself: try again later, or bury it. With Postgres away the lease runs out instead."""
-    if is_away(error):
-        log.warning("job.database_away", error=type(error).__name__)
-        return "database_away"
     log.error("job.failed", attempt=work.fence.attempt, exc_info=error)
     try:
-        if work.last_attempt:
-            await claim.die(work.tenancy.database, work.fence, describe(error))
-            return "dead"
-        delay_s = backoff_s(work.fence.attempt)
-        await claim.postpone(work.tenancy.database, work.fence, delay_s, describe(error), forgive=False)
+        return await _write_down(work, describe(error))
     except Exception as second:  # noqa: BLE001 - the same edge
         log.error("job.not_recorded", error=type(second).__name__)
-        return "not_recorded"
+        return "database_away" if is_away(second) else "not_recorded"
+
+
+async def _write_down(work: Work, error: str) -> str:
+    if work.last_attempt:
+        await claim.die(work.tenancy.database, work.fence, error)
+        return "dead"
+    await claim.postpone(
+        work.tenancy.database, work.fence, backoff_s(work.fence.attempt), error, forgive=False
+    )
     return "failed"
 
 
