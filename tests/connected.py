@@ -19,6 +19,7 @@ from fleetprompt.kernel.ids import TenantSlug, new_id
 from fleetprompt.model import Connection, Installation, InstallationHealth
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Installers
+from fleetprompt.packages.register import register_packages
 from fleetprompt.packages.secrets import Vault
 from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.jobs.worker import Worker
@@ -74,8 +75,7 @@ class Stage:
             session.add(
                 InstallationHealth(installation_id=installation.id, state="connecting", since=clock.now())
             )
-            await self.house.vault.stage(session, installation.id, 1, secrets)
-            await self.house.vault.adopt(session, installation.id, 1)
+            await self.house.vault.store(session, installation.id, secrets)
         async with self.house.tenancy.database.session() as public:
             connection = Connection(
                 installation_id=installation.id,
@@ -94,7 +94,12 @@ class Stage:
         name = installation.account["name"]
         allowed = installation.config["allowed_bots"]
         return Source(
-            tenant, installation.id, "mattermost", lambda text: binding.request(name, text), allowed
+            tenant,
+            installation.id,
+            installation.generation,
+            "mattermost",
+            lambda text: binding.request(name, text),
+            allowed,
         )
 
     async def post(
@@ -151,7 +156,7 @@ async def until(holds: Callable[[], Awaitable[Any]], patience_s: float = 15) -> 
 
 
 def build_house(base: Base, settings: Settings = QUICK, key: bytes | None = None) -> House:
-    """A house with all that runtime and connectors register; `register_connectors` is still to be called."""
+    """A house with what the runtime registers; packages and connectors are still to be registered."""
     registry = Registry()
     register_runtime(registry, ModelBoundary(Endpoint()), settings)
     vault = Vault(base.database, MasterKey(key or os.urandom(32)))
@@ -163,6 +168,7 @@ async def connected_house() -> AsyncIterator[Stage]:
     """Two tenants, no installation yet."""
     async with fresh_house() as base, SandboxMattermost() as server:
         house = build_house(base)
+        register_packages(house)
         connectors = register_connectors(house)
         team = server.create_team("engineering")
         bot, dana = server.create_user("fleet", is_bot=True), server.create_user("dana")

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 
 from adapters.contract import AuthorKind, Cursor, EventKind, Inbound
 from fleetprompt.connectors.catalogue import OF_EVENT
@@ -26,9 +25,9 @@ from fleetprompt.connectors.conversations import (
     save_messages,
 )
 from fleetprompt.kernel import faults
+from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug, new_id
 from fleetprompt.kernel.json import clean, clean_text
-from fleetprompt.model import InstallationCursor
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit
 from fleetprompt.tenancy import Tenancy, TenantSession
@@ -42,16 +41,30 @@ ACTOR_OF = {
     AuthorKind.SELF: "agent",
 }
 
+# Also the fence: a listener with older settings must not store what another account would read differently.
+_SAVE_CURSOR = text("""
+insert into installation_cursors (installation_id, cursor)
+select id, :cursor from installations where id = :id and generation = :generation and state = 'installed'
+on conflict (installation_id) do update set cursor = excluded.cursor, updated_at = now() returning 1
+""")
+
+
+class Superseded(FleetPromptError):
+    """Somebody else, or nobody, reads for this installation now."""
+
+    code = "superseded"
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Whose events these are. allowed_bots: accounts, by id or account name, that may wake us though no person.
+    """Whose events these are, by which generation of its settings they were read. allowed_bots: accounts, by id or account name, that may wake us though no person.
 
     request: a message's text -> the text without the mention of us that leads it.
     """
 
     tenant: TenantSlug
     installation_id: UUID
+    generation: int
     package: str
     request: Callable[[str], str]
     allowed_bots: Collection[str] = ()
@@ -62,11 +75,12 @@ async def ingest(
 ) -> list[Emitted]:
     """Store a batch and its last cursor. Returns its signals; repeated events are not fresh.
 
+    Raises Superseded, and stores nothing, when the installation was changed, disabled or removed meanwhile.
     The caller acknowledges the last cursor afterwards, never before.
     """
     async with tenancy.session(source.tenant) as session:
         emitted = await _Batch(session, registry, source).store(batch)
-        await _save_cursor(session, source.installation_id, batch[-1].cursor)
+        await _save_cursor(session, source, batch[-1].cursor)
         faults.reach("ingest.before_commit")
     faults.reach("ingest.committed")
     return emitted
@@ -210,10 +224,7 @@ def _is_allowed(source: Source, event: Inbound) -> bool:
     return author.kind is AuthorKind.WEBHOOK and author.id in source.allowed_bots
 
 
-async def _save_cursor(session: TenantSession, installation_id: UUID, cursor: Cursor) -> None:
-    new = insert(InstallationCursor).values(installation_id=installation_id, cursor=cursor)
-    await session.execute(
-        new.on_conflict_do_update(
-            index_elements=["installation_id"], set_={"cursor": new.excluded.cursor, "updated_at": func.now()}
-        )
-    )
+async def _save_cursor(session: TenantSession, source: Source, cursor: Cursor) -> None:
+    values = {"id": source.installation_id, "generation": source.generation, "cursor": cursor}
+    if (await session.execute(_SAVE_CURSOR, values)).one_or_none() is None:
+        raise Superseded("The installation was changed meanwhile.", "Its listener starts again.")

@@ -15,7 +15,7 @@ from adapters.contract import Adapter, Cursor, Inbound
 from adapters.errors import AdapterError, Misconfigured, Passing, Remedy
 from fleetprompt.connectors.binding import Account, Binding
 from fleetprompt.connectors.health import HealthRecorder
-from fleetprompt.connectors.ingest import Source, ingest
+from fleetprompt.connectors.ingest import Source, Superseded, ingest
 from fleetprompt.connectors.leases import Held
 from fleetprompt.connectors.pool import OTHER_ACCOUNT, OTHER_ACCOUNT_ADVICE
 from fleetprompt.database.engine import is_away
@@ -30,6 +30,7 @@ BATCH = 50  # events in one transaction
 BUFFERED = 200  # events read ahead of the transactions
 ASK_AGAIN_S = 60.0  # after what a person has to mend; a change of settings is seen at once
 BACKOFF_MOST_S = 30.0
+SUPERSEDED_S = 1.0  # the supervisor is about to end this line
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Line:
             if error.remedy is Remedy.ASK_HUMAN:
                 return ASK_AGAIN_S
             return self._backoff_s(error.retry_after_s if isinstance(error, Passing) else None)
+        except Superseded:
+            return SUPERSEDED_S
         except Exception as error:
             if not is_away(error):
                 log.error("line.failed", org=self.held.tenant, exc_info=error)
@@ -80,6 +83,8 @@ class Line:
 
     async def _listen(self) -> None:
         installation, cursor, account = await self._load()
+        if installation.generation != self.held.generation:
+            raise Superseded("The settings are newer than this line.")
         adapter = self._binding.build(account, self.health)
         try:
             connected = await adapter.open()
@@ -106,6 +111,7 @@ class Line:
         return Source(
             self.held.tenant,
             installation.id,
+            self.held.generation,
             installation.package,
             lambda text: self._binding.request(account_name, text),
             installation.config.get("allowed_bots", ()),
@@ -136,6 +142,8 @@ class Line:
             try:
                 emitted = await ingest(self._house.tenancy, self._house.registry, source, batch)
                 break
+            except Superseded:
+                raise
             except Exception as error:
                 if not is_away(error):
                     log.error("line.not_stored", org=source.tenant, events=len(batch), exc_info=error)

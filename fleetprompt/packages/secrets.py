@@ -1,16 +1,16 @@
 """The vault: an installation's secrets as rows, sealed with the tenant's key, which the master key wraps.
 
-A new secret is staged under the generation that will use it, and takes the place of the old one when that generation
-is in force: so a configuration that fails leaves the running one untouched.
+Secrets of a configuration that is still to be tried are staged under a label, and take the place of those in force
+when it works: so a configuration that fails leaves the running one untouched.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
 from fleetprompt.credentials import MasterKey, Secret, TenantKey
 from fleetprompt.database.engine import Database
@@ -19,7 +19,7 @@ from fleetprompt.kernel.ids import TenantSlug, new_id
 from fleetprompt.model import Credential, Organization
 from fleetprompt.tenancy import TenantSession
 
-STAGED = "@"  # in no secret's name
+STAGED = "@"  # name@label; in no secret's name
 
 
 class Vault:
@@ -51,53 +51,54 @@ class Vault:
                 organization.wrapped_key = self._master_key.wrap(TenantKey.new(tenant))
             return organization.wrapped_key
 
-    async def stage(
-        self, session: TenantSession, installation_id: UUID, generation: int, secrets: Mapping[str, Secret]
+    async def store(
+        self, session: TenantSession, installation_id: UUID, secrets: Mapping[str, Secret], *, label: str = ""
     ) -> None:
-        """Seal secrets for a generation to come, in the caller's transaction."""
+        """Seal secrets in the caller's transaction, in place of those of the same name. label: staged, not in force."""
         key = await self.key_of(session.tenant)
+        names = {name: f"{name}{STAGED}{label}" if label else name for name in secrets}
+        await self._delete(session, installation_id, list(names.values()))
         for name, secret in secrets.items():
             secret_id = new_id()
-            session.add(
-                Credential(
-                    id=secret_id,
-                    installation_id=installation_id,
-                    name=f"{name}{STAGED}{generation}",
-                    sealed=key.seal(secret_id, secret),
-                )
-            )
+            sealed = key.seal(secret_id, secret)
+            row = Credential(id=secret_id, installation_id=installation_id, name=names[name], sealed=sealed)
+            session.add(row)
         await session.flush()
 
     async def read_all(
-        self, session: TenantSession, installation_id: UUID, *, generation: int | None = None
+        self, session: TenantSession, installation_id: UUID, *, label: str = ""
     ) -> dict[str, Secret]:
-        """The secrets in force by name; with a generation those staged for it take their places."""
+        """The secrets in force by name; with a label those staged under it take their places."""
         key = await self.key_of(session.tenant)
-        found: dict[str, Secret] = {}
         query = select(Credential).where(Credential.installation_id == installation_id)
-        for row in sorted(await session.scalars(query), key=lambda row: STAGED in row.name):
-            name, _, staged_for = row.name.partition(STAGED)
-            if not staged_for or staged_for == str(generation):
+        rows = {row.name: row for row in await session.scalars(query)}
+        found = {name: key.open(row.id, row.sealed) for name, row in rows.items() if STAGED not in name}
+        for staged, row in rows.items():
+            name, _, its_label = staged.partition(STAGED)
+            if label and its_label == label:
                 found[name] = key.open(row.id, row.sealed)
         return found
 
-    async def adopt(self, session: TenantSession, installation_id: UUID, generation: int) -> None:
-        """Put the staged secrets of a generation in force; older ones and other staged ones are removed."""
-        rows = list(
-            await session.scalars(select(Credential).where(Credential.installation_id == installation_id))
-        )
-        adopted = {
-            row.name.partition(STAGED)[0] for row in rows if row.name.endswith(f"{STAGED}{generation}")
-        }
-        for row in rows:
-            name, _, staged_for = row.name.partition(STAGED)
-            if (not staged_for and name in adopted) or (staged_for and staged_for != str(generation)):
-                await session.execute(delete(Credential).where(Credential.id == row.id))
-        for row in rows:
-            name, _, staged_for = row.name.partition(STAGED)
-            if staged_for == str(generation):
-                await session.execute(update(Credential).where(Credential.id == row.id).values(name=name))
+    async def adopt(self, session: TenantSession, installation_id: UUID, label: str) -> None:
+        """Put what is staged under a label in force."""
+        query = select(Credential).where(Credential.installation_id == installation_id)
+        staged = [row for row in await session.scalars(query) if row.name.endswith(f"{STAGED}{label}")]
+        await self._delete(session, installation_id, [row.name.partition(STAGED)[0] for row in staged])
+        for row in staged:
+            row.name = row.name.partition(STAGED)[0]
+        await session.flush()
+
+    async def drop(self, session: TenantSession, installation_id: UUID, label: str) -> None:
+        """Forget what is staged under a label."""
+        query = select(Credential.name).where(Credential.installation_id == installation_id)
+        names = [name for name in await session.scalars(query) if name.endswith(f"{STAGED}{label}")]
+        await self._delete(session, installation_id, names)
 
     async def forget(self, session: TenantSession, installation_id: UUID) -> None:
         """Remove all secrets of an installation."""
         await session.execute(delete(Credential).where(Credential.installation_id == installation_id))
+
+    async def _delete(self, session: TenantSession, installation_id: UUID, names: Collection[str]) -> None:
+        if names:
+            gone = delete(Credential).where(Credential.installation_id == installation_id)
+            await session.execute(gone.where(Credential.name.in_(names)))

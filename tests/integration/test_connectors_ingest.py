@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import Author, AuthorKind, Cursor, EventKind, Inbound, Place
-from fleetprompt.connectors.ingest import Source, ingest
+from fleetprompt.connectors.ingest import Source, Superseded, ingest
 from fleetprompt.model import Installation
 from fleetprompt.runtime.signals import Emitted
 from tests.connected import Stage, connected_house, working
@@ -222,3 +222,14 @@ async def test_a_renamed_channel_keeps_its_conversation(stage: Stage, source: So
     await take(stage, source, said("more", "r1", place=renamed))
     rows = await stage.base.tenant_rows(ACME, "select channel_name from conversations")
     assert [row["channel_name"] for row in rows] == ["help-desk"]
+
+
+@pytest.mark.parametrize("change", ["generation = generation + 1", "state = 'disabled'"])
+async def test_a_listener_with_older_settings_stores_nothing(
+    stage: Stage, source: Source, change: str
+) -> None:
+    await stage.base.tenant_rows(ACME, f"update installations set {change}")
+    with pytest.raises(Superseded):
+        await take(stage, source, said("@fleet hello"))
+    assert await signals(stage) == []
+    assert await messages(stage) == []

@@ -148,6 +148,7 @@ async def test_a_revoked_token_is_an_error_with_a_remedy_and_a_new_generation_me
         assert row["last_error_code"] == "credential_refused"
         assert "token" in row["remedy"]
         stage.server.user(stage.bot).revoked = False
+        await stage.base.tenant_rows(ACME, "update installations set generation = generation + 1")
         await stage.base.rows("update public.connections set generation = generation + 1")
         await in_state(stage, "connected")
     told = await stage.base.tenant_rows(

@@ -1,0 +1,75 @@
+"""Is what a person gave an installation usable? Every refusal names the setting and what would do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from fleetprompt.kernel.errors import InvalidInput
+from fleetprompt.kernel.json import canonical
+from fleetprompt.kernel.secret import Secret
+from fleetprompt.packages.installers import Installer, nearest
+from fleetprompt.runtime.agents.manage import list_agents
+from fleetprompt.tenancy import TenantSession
+
+
+def checked_config(installer: Installer, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Validated and complete. Raises InvalidInput."""
+    model: type[BaseModel] = installer.config
+    for name in config:
+        if name not in model.model_fields:
+            advice = nearest(name, model.model_fields)
+            raise InvalidInput(f"{installer.package} has no setting {name!r}.", advice)
+    try:
+        return model.model_validate(dict(config)).model_dump(mode="json")
+    except ValidationError as error:
+        raise InvalidInput(*_words(installer, error)) from error
+
+
+def _words(installer: Installer, error: ValidationError) -> tuple[str, str]:
+    faults = error.errors(include_input=False, include_url=False)
+    missing = [str(fault["loc"][0]) for fault in faults if fault["type"] == "missing"]
+    if missing:
+        what = f"{installer.package} needs the setting{'s' if len(missing) > 1 else ''} {', '.join(missing)}."
+        return what, " ".join(f"--set {name}=..." for name in missing)
+    fault = faults[0]
+    said = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
+    about = installer.config.model_fields[str(fault["loc"][0])].description or ""
+    return f"The setting {fault['loc'][0]!r} cannot be used: {said}.", about
+
+
+def check_secrets(installer: Installer, given: Mapping[str, Secret], *, known: Collection[str] = ()) -> None:
+    """known: secrets that are there already. Raises InvalidInput for one unknown, empty or missing."""
+    for name, secret in given.items():
+        if name not in installer.secrets:
+            raise InvalidInput(
+                f"{installer.package} has no secret {name!r}.", nearest(name, installer.secrets)
+            )
+        if not secret.reveal().strip():
+            raise InvalidInput(
+                f"The secret {name!r} is empty.", f"Is its variable set? --secret {name}=env:NAME"
+            )
+    missing = [name for name in installer.secrets if name not in given and name not in known]
+    if missing:
+        raise InvalidInput(
+            f"{installer.package} needs the secret {', '.join(missing)}.",
+            " ".join(f"--secret {name}=env:NAME" for name in missing),
+        )
+
+
+async def check_agents(session: TenantSession, config: Mapping[str, Any]) -> None:
+    """The agents that a configuration names must be there, unless there are none at all. Raises InvalidInput."""
+    names = [agent.name for agent in await list_agents(session)]
+    folded = {name.casefold() for name in names}
+    wished = [config.get("agent") or "", *dict(config.get("channel_agents") or {}).values()]
+    for name in filter(None, wished):
+        if names and name.casefold() not in folded:
+            raise InvalidInput(f"There is no agent {name!r}.", nearest(name, names))
+
+
+def digest(config: Mapping[str, Any]) -> str:
+    """Names a configuration in an idempotency key."""
+    return hashlib.sha256(canonical(dict(config)).encode()).hexdigest()[:16]

@@ -1,0 +1,123 @@
+"""What an operator sees of installations: their state, their health, and a set-up test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.model import Directive, Installation, InstallationHealth
+from fleetprompt.model.states import DirectiveState
+from fleetprompt.packages import directory
+from fleetprompt.packages.find import find_installation, live_installations
+from fleetprompt.packages.house import House
+from fleetprompt.packages.installers import Line
+from fleetprompt.tenancy import TenantSession
+
+STUCK = (DirectiveState.FAILED, DirectiveState.OUTCOME_UNKNOWN)
+WAITING = (DirectiveState.REQUESTED, DirectiveState.RUNNING, DirectiveState.AWAITING_APPROVAL)
+
+FROM_HEALTH = (
+    "since",
+    "last_event_at",
+    "backlog",
+    "last_error",
+    "last_error_code",
+    "last_error_at",
+    "remedy",
+    "blocked_until",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One installation. is_listened_to: a listener holds it now; waiting, stuck: its directives."""
+
+    installation_id: UUID
+    package: str
+    name: str
+    version: str
+    state: str
+    error: str | None
+    account: str
+    server_version: str
+    config: dict[str, Any]
+    generation: int
+    is_listened_to: bool
+    waiting: int
+    stuck: int
+    connection: str | None = None
+    since: datetime | None = None
+    last_event_at: datetime | None = None
+    backlog: int = 0
+    last_error: str | None = None
+    last_error_code: str | None = None
+    last_error_at: datetime | None = None
+    remedy: str | None = None
+    blocked_until: datetime | None = None
+
+
+async def status(house: House, tenant: TenantSlug, package: str | None = None) -> list[Status]:
+    """All live installations of a tenant, or those of one package. Raises NotFound for a package that is none."""
+    if package is not None:
+        house.installers.find(package)
+    async with house.tenancy.session(tenant) as session:
+        found = [
+            (
+                installation,
+                await session.get(InstallationHealth, installation.id),
+                await _count(session, installation, WAITING),
+                await _count(session, installation, STUCK),
+            )
+            for installation in await live_installations(session, package)
+        ]
+    return [await _status(house, *item) for item in found]
+
+
+async def _count(session: TenantSession, installation: Installation, states: Sequence[DirectiveState]) -> int:
+    query = select(func.count()).where(
+        Directive.installation_id == installation.id, Directive.state.in_(states)
+    )
+    return int(await session.scalar(query) or 0)
+
+
+async def _status(
+    house: House, installation: Installation, health: InstallationHealth | None, waiting: int, stuck: int
+) -> Status:
+    held = await directory.is_listened_to(house.tenancy.database, installation.id)
+    known = {} if health is None else {name: getattr(health, name) for name in FROM_HEALTH}
+    if health is not None:
+        known["connection"] = health.state
+    return Status(
+        installation.id,
+        installation.package,
+        installation.name,
+        installation.version,
+        installation.state,
+        installation.error,
+        str(installation.account.get("name", "")),
+        str(installation.account.get("server_version", "")),
+        installation.config,
+        installation.generation,
+        held,
+        waiting,
+        stuck,
+        **known,
+    )
+
+
+async def check_installation(
+    house: House, tenant: TenantSlug, package: str, *, name: str = ""
+) -> Sequence[Line]:
+    """Try an installation's settings live, line by line; changes nothing."""
+    installer = house.installers.find(package)
+    await house.vault.key_of(tenant)
+    async with house.tenancy.session(tenant) as session:
+        installation = await find_installation(session, package, name)
+        secrets = await house.vault.read_all(session, installation.id)
+    return await installer.check(installation.config, secrets)

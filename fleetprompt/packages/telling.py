@@ -1,0 +1,39 @@
+"""The signals of an installation's life."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fleetprompt.model import Installation
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import Actor, NewSignal, emit
+from fleetprompt.tenancy import TenantSession
+
+NAMES: Final = {
+    "package.install.requested": "Somebody asked for a package.",
+    "package.install.started": "A package's settings are being tried.",
+    "package.install.completed": "A package is installed and works.",
+    "package.install.failed": "A package could not be installed; it says why and what to do.",
+    "package.configured": "An installation runs with other settings.",
+    "package.enabled": "An installation listens and posts again.",
+    "package.disabled": "An installation neither listens nor posts.",
+    "package.uninstalled": "An installation is gone, its record stays.",
+}
+
+
+async def tell(
+    session: TenantSession, registry: Registry, installation: Installation, name: str, by: Actor, **more: Any
+) -> None:
+    """Emit one of them, once for each directive (`causation_id`)."""
+    links = {key: more.pop(key) for key in ("correlation_id", "causation_id") if key in more}
+    payload = {
+        "installation_id": str(installation.id),
+        "package": installation.package,
+        "version": installation.version,
+        "name": installation.name,
+        "generation": installation.generation,
+        **more,
+    }
+    key = f"{name}:{installation.id}:{installation.generation}:{links.get('causation_id')}:{more.get('attempt', 0)}"
+    new = NewSignal(name, payload, by, dedupe_key=key, installation_id=installation.id, **links)
+    await emit(session, registry, new)
