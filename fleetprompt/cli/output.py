@@ -89,7 +89,9 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(value, UUID | Decimal):
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")  # str would write 0E-9
+    if isinstance(value, UUID):
         return str(value)
     return value.value if isinstance(value, Enum) else value
 

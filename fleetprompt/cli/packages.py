@@ -225,7 +225,7 @@ def _say_status(one: Status) -> None:
 
 
 def _health(one: Status) -> dict[str, Any]:
-    since = f"{one.connection} since {output.when(one.since)}"
+    since = f"{one.connection}, since {output.when(one.since)}"
     return {
         "connection": since if one.is_listened_to and one.connection else "no listener holds it",
         "last event": one.last_event_at and output.when(one.last_event_at),

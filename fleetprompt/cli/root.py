@@ -7,6 +7,7 @@ import rich_click as click
 from fleetprompt.cli.agents import agents
 from fleetprompt.cli.demo import demo
 from fleetprompt.cli.directives import directives
+from fleetprompt.cli.doctor import doctor
 from fleetprompt.cli.executions import executions
 from fleetprompt.cli.jobs import jobs
 from fleetprompt.cli.migrate import migrate
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, up, web, worker, listener, migrate, trace, organizations, agents):
+for command in (demo, up, web, worker, listener, migrate, doctor, trace, organizations, agents):
     cli.add_command(command)
 for command in (packages, signals, executions, directives, jobs):
     cli.add_command(command)

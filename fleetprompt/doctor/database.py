@@ -1,0 +1,98 @@
+"""The database: version, migrations, tenants' schemas, tenants' keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from fleetprompt.composition import House
+from fleetprompt.database import scripts
+from fleetprompt.database.migrate import current_revision
+from fleetprompt.doctor.finding import Finding, fail, ok, warn
+from fleetprompt.kernel.errors import FleetPromptError
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.model import Organization
+from fleetprompt.model.states import OrganizationState
+from fleetprompt.tenancy import orphans
+
+MIGRATE = "fleetprompt migrate"
+
+
+async def check_server(house: House) -> Finding:
+    """It answers, and is new enough. Raises what keeps it from answering."""
+    number = await house.database.require_supported_version()
+    place = "embedded" if house.postgres is not None else "your own"
+    return ok("database", f"Postgres {number // 10000}.{number % 10000}, {place}")
+
+
+async def check_registry(house: House) -> Finding:
+    """The registry is there, at our version."""
+    connection = await house.database.connect_raw()
+    try:
+        revision = await current_revision(connection, "public")
+    finally:
+        await connection.close()
+    if revision == scripts.head("public"):
+        return ok("registry", f"at {revision}")
+    if revision is not None and not scripts.known("public", revision):
+        return fail("registry", f"at {revision}, newer than this program", "Upgrade FleetPrompt.")
+    return fail("registry", f"at {revision or 'nothing'}, not {scripts.head('public')}", f"Run: {MIGRATE}")
+
+
+def check_tenants(organizations: Sequence[Organization]) -> list[Finding]:
+    """Each organization's schema is at our version."""
+    head = scripts.head("tenant")
+    behind = [
+        one for one in organizations if one.state == OrganizationState.ACTIVE and one.schema_revision != head
+    ]
+    findings = [
+        fail(
+            "migrations",
+            f"at {one.schema_revision}, not {head}" + (f": {one.schema_error}" if one.schema_error else ""),
+            f"Run: {MIGRATE}",
+            one.slug,
+        )
+        for one in behind
+    ]
+    return findings or [ok("migrations", f"{len(organizations)} organizations at {head}")]
+
+
+async def check_orphans(house: House, slugs: Collection[TenantSlug] | None, *, mend: bool) -> list[Finding]:
+    """Rows, schemas and roles belong together; mend: make them so. slugs: of these tenants alone, None = all."""
+    if mend:
+        mended = [
+            one for one in await orphans.mend(house.database) if slugs is None or one.finding.slug in slugs
+        ]
+        repaired = [_mended(one) for one in mended]
+    else:
+        repaired = []
+    left = [one for one in await orphans.find_orphans(house.database) if slugs is None or one.slug in slugs]
+    findings = [fail("schemas", finding.sentence, finding.remedy, finding.slug) for finding in left]
+    return repaired + findings or [ok("schemas", "rows, schemas and roles belong together")]
+
+
+def _mended(one: orphans.Mended) -> Finding:
+    if one.error is None:
+        return ok("mended", one.finding.sentence, one.finding.slug)
+    return warn(
+        "mended",
+        f"{one.finding.sentence} It could not be mended: {one.error}",
+        one.finding.remedy,
+        one.finding.slug,
+    )
+
+
+def check_keys(house: House, organizations: Sequence[Organization]) -> list[Finding]:
+    """The master key opens each tenant's key."""
+    try:
+        master_key = house.master_key
+    except FleetPromptError:
+        return []  # said already
+    findings = []
+    for one in organizations:
+        try:
+            if one.wrapped_key is not None:
+                master_key.unwrap(TenantSlug(one.slug), one.wrapped_key)
+        except FleetPromptError as error:
+            findings.append(fail("tenant key", error.what, error.advice, one.slug))
+    sealed = sum(one.wrapped_key is not None for one in organizations)
+    return findings or [ok("tenant keys", f"the master key opens all {sealed}")]
