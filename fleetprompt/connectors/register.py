@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from adapters.errors import Misconfigured
+from adapters.order_desk import OrderDeskClient
 from fleetprompt.connectors import catalogue
 from fleetprompt.connectors.binding import Binding
 from fleetprompt.connectors.bucket import TokenBuckets
 from fleetprompt.connectors.chat import register_chat
 from fleetprompt.connectors.installing import installer_of
 from fleetprompt.connectors.mattermost.binding import MATTERMOST
+from fleetprompt.connectors.order_desk.tools import register_orders
 from fleetprompt.connectors.pool import AdapterPool
+from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.packages.house import House
 
 CHAT: Final = ((MATTERMOST, "1.0.0", "Agents answer in the channels of a Mattermost server."),)
@@ -24,10 +28,13 @@ class Connectors:
 
     bindings: Mapping[str, Binding]
     pool: AdapterPool
+    order_desk: OrderDeskClient | None = None
 
     async def close(self) -> None:
         """Close the adapters that were opened."""
         await self.pool.close()
+        if self.order_desk is not None:
+            await self.order_desk.close()
 
 
 def register_connectors(house: House) -> Connectors:
@@ -38,4 +45,17 @@ def register_connectors(house: House) -> Connectors:
     for binding, version, about in CHAT:
         register_chat(house.registry, house.tenancy, pool, buckets, binding)
         house.installers.add(installer_of(binding, version, about))
-    return Connectors(bindings, pool)
+    return Connectors(bindings, pool, _order_desk(house))
+
+
+def _order_desk(house: House) -> OrderDeskClient | None:
+    """The sample order system's tools, if there is one. Raises InvalidInput for an address that is none."""
+    url = house.settings.order_desk_url
+    if url is None:
+        return None
+    try:
+        client = OrderDeskClient(url)
+    except Misconfigured as error:
+        raise InvalidInput(f"{error.detail[:1].upper()}{error.detail[1:]}.", error.advice) from error
+    register_orders(house.registry, client)
+    return client
