@@ -55,7 +55,7 @@ _PLACE = (
 _ENTER = text(f"select {_PLACE}")
 _ENTER_FENCED = text(
     f"with claim as (select 1 from public.job where id = :id and attempt = :attempt and worker = :worker"
-    " and state = 'running' for update)"
+    " and state = 'running' for key share)"  # lets the heartbeat through, but no reaper
     f" select {_PLACE}, (select count(*) from claim)"
 )
 _ENTER_FINISHING = text(

@@ -20,6 +20,7 @@ from taskiq.message import TaskiqMessage
 from fleetprompt.database.engine import Database, is_away
 from fleetprompt.runtime.jobs import claim
 from fleetprompt.runtime.jobs.claim import Claimed
+from fleetprompt.tenancy import Fence
 
 log = structlog.get_logger("fleetprompt.broker")
 
@@ -50,10 +51,10 @@ class PgBroker(AsyncBroker):
         self.slots = slots
         self.lease_s = lease_s
         self.poll_every_s = poll_every_s
-        self.held: dict[UUID, Claimed] = {}
+        self.held: dict[Fence, Claimed] = {}
         self.wake = asyncio.Event()
+        self.idle = False
         self._listener: asyncio.Task[None] | None = None
-        self._idle = False
 
     async def startup(self) -> None:
         """Start to hear notifications."""
@@ -87,12 +88,11 @@ class PgBroker(AsyncBroker):
 
     def take(self, job_id: UUID, attempt: int) -> Claimed | None:
         """The claimed row behind a message; None if it was handed back meanwhile."""
-        job = self.held.get(job_id)
-        return job if job is not None and job.attempt == attempt else None
+        return self.held.get(Fence(job_id, attempt, self.worker))
 
-    def drop(self, job_id: UUID) -> None:
-        """The job is over, or no longer ours: free its slot."""
-        self.held.pop(job_id, None)
+    def drop(self, fence: Fence) -> None:
+        """This try of the job is over, or no longer ours: free its slot. Another try may be ours already."""
+        self.held.pop(fence, None)
         self.wake.set()
 
     async def _claim(self) -> list[Claimed]:
@@ -101,24 +101,29 @@ class PgBroker(AsyncBroker):
             return []
         try:
             jobs = await claim.claim(self.database, self.worker, self.kinds(), free, self.lease_s)
-            self.held.update({job.id: job for job in jobs})
-            if jobs and self._idle:
-                self._idle = False
-                await self._say(idle=False)
-        except Exception as error:  # noqa: BLE001 - re-raised unless Postgres is away
-            await self._pause_if_away(error)
+        except Exception as error:  # noqa: BLE001 - the worker's edge: recorded, then tried again
+            await self._pause(error)
             return []
+        self.held.update({job.fence(self.worker): job for job in jobs})
+        if jobs and self.idle:
+            await self._get_up()
         return jobs
+
+    async def _get_up(self) -> None:
+        """We sleep no more. If that cannot be said, the next heartbeat says it; the jobs are ours all the same."""
+        self.idle = False
+        with contextlib.suppress(Exception):
+            await self._say(idle=False)
 
     async def _lie_down(self) -> bool:
         """Whether we may sleep. The first time we only say so: a job may have come before it was said, so look again."""
-        if self._idle:
+        if self.idle:
             return True
         try:
             await self._say(idle=True)
-            self._idle = True
-        except Exception as error:  # noqa: BLE001 - re-raised unless Postgres is away
-            await self._pause_if_away(error)
+            self.idle = True
+        except Exception as error:  # noqa: BLE001 - the worker's edge
+            await self._pause(error)
         return False
 
     async def _say(self, *, idle: bool) -> None:
@@ -126,6 +131,7 @@ class PgBroker(AsyncBroker):
             await connection.execute(_SAY, {"worker": self.worker, "idle": idle})
 
     def _message(self, job: Claimed) -> AckableMessage:
+        fence = job.fence(self.worker)
         message = TaskiqMessage(
             task_id=str(job.id),
             task_name=TASK,
@@ -133,15 +139,15 @@ class PgBroker(AsyncBroker):
             args=[],
             kwargs={"job_id": str(job.id), "attempt": job.attempt},
         )
-        return AckableMessage(data=self.formatter.dumps(message).message, ack=lambda: self.drop(job.id))
+        return AckableMessage(data=self.formatter.dumps(message).message, ack=lambda: self.drop(fence))
 
     async def _hear(self) -> None:
         """LISTEN on a connection of its own; when it is cut, wake (something may have been missed) and go back."""
         while True:
             try:
                 await self._hear_until_cut()
-            except Exception as error:  # noqa: BLE001 - re-raised unless Postgres is away
-                await self._pause_if_away(error)
+            except Exception as error:  # noqa: BLE001 - the worker's edge
+                await self._pause(error)
 
     async def _hear_until_cut(self) -> None:
         connection, cut = await self.database.connect_raw(), asyncio.Event()
@@ -153,9 +159,10 @@ class PgBroker(AsyncBroker):
         finally:
             connection.terminate()
 
-    async def _pause_if_away(self, error: Exception) -> None:
-        """Postgres may be away: say so, wait a moment, and let the caller's loop go round again."""
-        if not is_away(error):
-            raise error
-        log.warning("broker.database_away", error=type(error).__name__)
+    async def _pause(self, error: Exception) -> None:
+        """Postgres may be away, or its disk full: say so, wait a moment, and let the caller's loop go round again."""
+        if is_away(error):
+            log.warning("broker.database_away", error=type(error).__name__)
+        else:
+            log.error("broker.failed", exc_info=error)
         await asyncio.sleep(RECONNECT_S)

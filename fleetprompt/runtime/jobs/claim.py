@@ -63,11 +63,17 @@ update public.job set state = 'running', attempt = attempt + 1, worker = :worker
     lease_until = now() + make_interval(secs => :lease_s)
 where id = :id and attempt = :seen and state in ('available', 'dispatched') returning {_COLUMNS}
 """)
+# A job in the middle of its last transaction is locked: it is passed over, so that the others' leases do not wait.
 _HEARTBEAT = text("""
-update public.job set lease_until = now() + make_interval(secs => :lease_s)
-from unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)
-where job.id = held.id and job.attempt = held.attempt and job.worker = :worker and job.state = 'running'
-returning job.id
+with held as (select * from unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)),
+free as (
+    select job.id from public.job join held on job.id = held.id and job.attempt = held.attempt
+    where job.worker = :worker and job.state = 'running' for no key update of job skip locked),
+beat as (
+    update public.job set lease_until = now() + make_interval(secs => :lease_s)
+    where id in (select id from free))
+select job.id, job.attempt from public.job join held on job.id = held.id and job.attempt = held.attempt
+where job.worker = :worker and job.state = 'running'
 """)
 _RELEASE = text("""
 update public.job set state = 'available', worker = null, lease_until = null, max_attempts = max_attempts + 1
@@ -135,11 +141,11 @@ async def claim_one(
     return None if row is None else Claimed(row[0], TenantSlug(row[1]), *row[2:])
 
 
-async def heartbeat(database: Database, worker: str, held: Sequence[Fence], lease_s: float) -> set[UUID]:
-    """Prolong the leases; returns the jobs that are still ours."""
+async def heartbeat(database: Database, worker: str, held: Sequence[Fence], lease_s: float) -> set[Fence]:
+    """Prolong the leases; returns the claims that still hold."""
     async with database.connection() as connection:
         rows = await connection.execute(_HEARTBEAT, {**_held(worker, held), "lease_s": lease_s})
-        return set(rows.scalars())
+        return {Fence(job_id, attempt, worker) for job_id, attempt in rows}
 
 
 async def release(database: Database, worker: str, held: Sequence[Fence]) -> None:

@@ -27,11 +27,13 @@ from fleetprompt.tenancy import Fence, Tenancy
 
 log = structlog.get_logger("fleetprompt.worker")
 
+# Those that died without a word go too: one that seems to sleep costs every commit a NOTIFY.
 _ENLIST = text(
-    "insert into public.worker (id, idle, host, pid) values (:id, false, :host, :pid)"
-    " on conflict (id) do update set seen_at = now()"
+    "with gone as (delete from public.worker where seen_at < now() - interval '1 minute' and id <> :id)"
+    " insert into public.worker (id, idle, host, pid) values (:id, :idle, :host, :pid)"
+    " on conflict (id) do update set seen_at = now(), idle = :idle"
 )
-_RESIGN = text("delete from public.worker where id = :id or seen_at < now() - interval '1 minute'")
+_RESIGN = text("delete from public.worker where id = :id")
 
 
 class Worker:
@@ -55,8 +57,8 @@ class Worker:
             await self._run(job_id, attempt)
 
         self.broker.register_task(job, task_name=TASK)
-        self._running: dict[UUID, asyncio.Task[None]] = {}
-        self._suspected: set[UUID] = set()
+        self._running: dict[Fence, asyncio.Task[None]] = {}
+        self._suspected: set[Fence] = set()
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then hand back what is not done within the grace period."""
@@ -83,34 +85,29 @@ class Worker:
         job = self.broker.take(UUID(job_id), attempt)
         if job is None:
             return
-        task = asyncio.current_task()
+        task, fence = asyncio.current_task(), job.fence(self.id)
         assert task is not None
-        self._running[job.id] = task
+        self._running[fence] = task
         try:
             await run_job(self.tenancy, self.registry.jobs, self.id, job)
         finally:
-            self._running.pop(job.id, None)
+            self._running.pop(fence, None)
 
     async def _beat(self) -> None:
         await self._enlist()
-        held = [job.fence(self.id) for job in self.broker.held.values()]
+        held = list(self.broker.held)
         if not held:
             return
         ours = await claim.heartbeat(self.tenancy.database, self.id, held, self.settings.lease_s)
-        for fence in held:
-            if fence.job_id not in ours:
-                self._abandon(fence)
+        lost = {fence for fence in held if fence not in ours and fence in self._running}
+        for fence in lost & self._suspected:
+            self._abandon(fence)
+        self._suspected = lost
 
     def _abandon(self, fence: Fence) -> None:
-        """Its lease ran out, or it just finished. If it still runs here, stop it: its writes would be refused."""
-        job = self.broker.take(fence.job_id, fence.attempt)
-        task = self._running.get(fence.job_id)
-        if job is None or task is None or task.done():
-            return
-        if fence.job_id in self._suspected:
-            log.warning("worker.lease_lost", job=str(fence.job_id))
-            task.cancel()
-        self._suspected.add(fence.job_id)
+        """Lost at two heartbeats, so not just finished: its lease ran out. Stop it, its writes would be refused."""
+        log.warning("worker.lease_lost", job=str(fence.job_id))
+        self._running[fence].cancel()
 
     async def _reap(self) -> None:
         freed = await claim.reap(self.tenancy.database)
@@ -132,15 +129,16 @@ class Worker:
     async def _enlist(self) -> None:
         async with self.tenancy.database.connection() as connection:
             await connection.execute(
-                _ENLIST, {"id": self.id, "host": socket.gethostname(), "pid": os.getpid()}
+                _ENLIST,
+                {"id": self.id, "idle": self.broker.idle, "host": socket.gethostname(), "pid": os.getpid()},
             )
 
     async def _wind_up(self, loops: list[asyncio.Task[None]]) -> None:
         """Cancel what still runs, then release it: another worker goes on at once."""
-        for task in (*self._running.values(), *loops):
+        held, tasks = list(self.broker.held), (*self._running.values(), *loops)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running.values(), *loops, return_exceptions=True)
-        held = [job.fence(self.id) for job in self.broker.held.values()]
+        await asyncio.gather(*tasks, return_exceptions=True)
         try:
             if held:
                 await claim.release(self.tenancy.database, self.id, held)
