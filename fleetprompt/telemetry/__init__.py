@@ -1,5 +1,6 @@
 """Logs, metrics and spans. What happened, for which organization, why, at what cost; never a body, never a secret."""
 
+from fleetprompt.telemetry import events, metrics
 from fleetprompt.telemetry.events import event
 from fleetprompt.telemetry.logs import bound, configure_logging, get_logger
 from fleetprompt.telemetry.spans import configure_tracing, shutdown_tracing, span
@@ -9,7 +10,9 @@ __all__ = [
     "configure_logging",
     "configure_tracing",
     "event",
+    "events",
     "get_logger",
+    "metrics",
     "shutdown_tracing",
     "span",
 ]

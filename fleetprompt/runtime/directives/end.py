@@ -10,6 +10,7 @@ from fleetprompt.model.states import DirectiveState, EffectState
 from fleetprompt.runtime.directives.tell import tell
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
+from fleetprompt.telemetry import metrics
 from fleetprompt.tenancy import TenantSession
 
 
@@ -73,5 +74,6 @@ async def lock(session: TenantSession, directive_id: DirectiveId) -> Directive |
 
 
 async def _settled(session: TenantSession, registry: Registry, directive: Directive) -> None:
+    metrics.DIRECTIVES.labels(session.tenant, directive.name, directive.state).inc()
     for told in registry.settled:
         await told(session, directive)

@@ -34,6 +34,7 @@ from fleetprompt.runtime.jobs.run import backoff_s
 from fleetprompt.runtime.jobs.work import Postpone, Work
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
+from fleetprompt.telemetry import span
 from fleetprompt.tenancy import TenantSession
 
 LOOK_UPS = 5  # with backoff about half a minute; then a person has to settle it
@@ -57,7 +58,8 @@ async def run_directive(registry: Registry, work: Work, directive_id: DirectiveI
     current = await _begin(registry, work, directive_id)
     while current is not None:
         faults.reach("effect.recorded_sending")
-        outcome = await _look_then_perform(current)
+        with span(f"effect {current.kind.name}", org=work.tenant, effect_key=current.attempt.key):
+            outcome = await _look_then_perform(current)
         faults.reach("effect.performed")
         current = await _record(registry, work, current, outcome)
 

@@ -18,6 +18,7 @@ from fleetprompt.kernel import clock, faults
 from fleetprompt.kernel.ids import TenantSlug, new_id
 from fleetprompt.kernel.json import clean
 from fleetprompt.model import Conversation, Execution, ModelCall, ToolCallRecord
+from fleetprompt.runtime.executions import observe
 from fleetprompt.runtime.executions.record import Run
 from fleetprompt.runtime.executions.store import store_failure, store_reply
 from fleetprompt.runtime.jobs.work import Postpone
@@ -32,6 +33,7 @@ from fleetprompt.runtime.llm import (
 from fleetprompt.runtime.registry import Channel, Registry
 from fleetprompt.runtime.tools import ToolContext, ToolFailure
 from fleetprompt.runtime.tools.tool import RESULT_CHARS
+from fleetprompt.telemetry import span
 from fleetprompt.tenancy import TenantSession
 
 TYPING_EVERY_S = 4.0
@@ -69,9 +71,11 @@ async def think(
 ) -> Callable[[TenantSession, Run], Awaitable[Postpone | None]]:
     """Make the call; a failure is recorded like an answer."""
     began = clock.monotonic_s()
-    async with _typing(tenant, thinking):
-        outcome = await _ask(models, thinking)
+    with span("model call", org=tenant, model=thinking.request.model):
+        async with _typing(tenant, thinking):
+            outcome = await _ask(models, thinking)
     latency_ms = int((clock.monotonic_s() - began) * 1000)
+    observe.model_called(tenant, thinking.request.model, outcome, latency_ms)
     faults.reach("execution.model_called")
 
     async def record(session: TenantSession, run: Run) -> Postpone | None:

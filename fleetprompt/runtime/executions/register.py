@@ -11,7 +11,7 @@ from fleetprompt.kernel.ids import ExecutionId
 from fleetprompt.kernel.json import canonical
 from fleetprompt.model import Directive, Execution, ToolCallRecord
 from fleetprompt.model.states import DirectiveState, ExecutionState
-from fleetprompt.runtime.executions import end
+from fleetprompt.runtime.executions import end, observe
 from fleetprompt.runtime.executions.act import set_result
 from fleetprompt.runtime.executions.record import load
 from fleetprompt.runtime.executions.run import run_execution
@@ -79,7 +79,9 @@ async def _bury(registry: Registry, work: Work, execution_id: ExecutionId, error
         run = await load(session, execution_id)
         open_states = (ExecutionState.QUEUED, ExecutionState.RUNNING, ExecutionState.WAITING)
         if run is not None and run.execution.state in open_states:
+            before = run.execution.state
             await end.fail(session, registry, run, "job_died", error, BROKEN)
+            observe.moved_on(work.tenant, run.execution, before)
 
 
 def _id(args: dict[str, Any]) -> ExecutionId:

@@ -15,6 +15,7 @@ from sqlalchemy import func
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.ids import ExecutionId
 from fleetprompt.model.states import ExecutionState
+from fleetprompt.runtime.executions import observe
 from fleetprompt.runtime.executions.act import Reading, Thinking, read, think
 from fleetprompt.runtime.executions.advance import advance
 from fleetprompt.runtime.executions.record import Run, load
@@ -22,6 +23,7 @@ from fleetprompt.runtime.jobs.work import Postpone, Work
 from fleetprompt.runtime.llm import ModelBoundary
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
+from fleetprompt.telemetry import bound
 from fleetprompt.tenancy import TenantSession
 
 Recorder = Callable[[TenantSession, Run], Awaitable[Postpone | None]]
@@ -32,10 +34,11 @@ async def run_execution(
     registry: Registry, models: ModelBoundary, work: Work, execution_id: ExecutionId
 ) -> None:
     """Take a run as far as it goes now. Raises Postpone to go on later."""
-    outside = await _go_on(registry, work, execution_id, None)
-    while outside is not None:
-        recorder = await _act(registry, models, work, outside)
-        outside = await _go_on(registry, work, execution_id, recorder)
+    with bound(execution_id=execution_id):
+        outside = await _go_on(registry, work, execution_id, None)
+        while outside is not None:
+            recorder = await _act(registry, models, work, outside)
+            outside = await _go_on(registry, work, execution_id, recorder)
 
 
 async def _act(
@@ -53,6 +56,7 @@ async def _go_on(
     outside, postpone = None, None
     async with work.step() as session:
         run = await load(session, execution_id)
+        before = None if run is None else run.execution.state
         if run is not None and recorder is not None and run.execution.state == ExecutionState.RUNNING:
             postpone = await recorder(session, run)
             run = await load(session, execution_id)
@@ -60,6 +64,8 @@ async def _go_on(
             outside = await advance(session, registry, run)
         if outside is None and postpone is None:
             await work.conclude(session)
+    if run is not None and before is not None:
+        observe.moved_on(work.tenant, run.execution, before)
     if recorder is not None:
         faults.reach("execution.recorded")
     if postpone is not None:

@@ -10,12 +10,13 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from fleetprompt.database.engine import is_away
-from fleetprompt.kernel import faults
+from fleetprompt.kernel import clock, faults
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.runtime.jobs import claim
 from fleetprompt.runtime.jobs.claim import Claimed
 from fleetprompt.runtime.jobs.work import Postpone, Work
 from fleetprompt.runtime.registry import JobKind
+from fleetprompt.telemetry import metrics, span
 from fleetprompt.tenancy import Fenced, Tenancy
 
 log = structlog.get_logger("fleetprompt.jobs")
@@ -28,14 +29,26 @@ async def run_job(tenancy: Tenancy, kinds: Mapping[str, JobKind], worker: str, j
     work = Work(
         tenancy, job.tenant, job.kind, job.args, job.fence(worker), job.max_attempts, job.correlation_id
     )
-    with bound_contextvars(
-        org=job.tenant, job=str(job.id), kind=job.kind, correlation_id=str(job.correlation_id)
-    ):
+    began_s = clock.monotonic_s()
+    with bound_contextvars(**_context(job)), span(f"job {job.kind}", org=job.tenant, job=job.id):
         faults.reach("job.claimed")
         try:
-            return await _run(work, kinds[job.kind])
+            outcome = await _run(work, kinds[job.kind])
         except Exception as error:  # noqa: BLE001 - the worker's edge: recorded on the job, or left to the reaper
-            return await _record(work, error)
+            outcome = await _record(work, error)
+    metrics.JOBS.labels(job.kind, outcome).inc()
+    metrics.JOB_WAIT_SECONDS.labels(job.kind).observe(max(0.0, job.waited_s))
+    metrics.JOB_RUN_SECONDS.labels(job.kind).observe(clock.monotonic_s() - began_s)
+    return outcome
+
+
+def _context(job: Claimed) -> dict[str, str]:
+    ids = {"job": job.id, "correlation_id": job.correlation_id}
+    return {
+        "org": job.tenant,
+        "kind": job.kind,
+        **{key: str(value) for key, value in ids.items() if value is not None},
+    }
 
 
 async def _run(work: Work, kind: JobKind) -> str:

@@ -17,6 +17,7 @@ from fleetprompt.kernel.ids import SignalId, new_id
 from fleetprompt.model import Signal, SignalRaw
 from fleetprompt.runtime.jobs import NewJob, enqueue
 from fleetprompt.runtime.registry import Registry
+from fleetprompt.telemetry import metrics
 from fleetprompt.tenancy import TenantSession
 
 ACTOR_KINDS = ("human", "agent", "system", "integration")
@@ -79,7 +80,9 @@ async def emit(session: TenantSession, registry: Registry, new: NewSignal) -> Em
         insert(Signal).values(row).on_conflict_do_nothing(index_elements=["dedupe_key"]).returning(Signal.id)
     )
     if (await session.execute(inserted)).scalar_one_or_none() is None:
+        metrics.SIGNALS_REPEATED.labels(session.tenant, new.name).inc()
         return Emitted(await _known(session, new), fresh=False)
+    metrics.SIGNALS_EMITTED.labels(session.tenant, new.name).inc()
     if new.raw is not None:
         await session.execute(insert(SignalRaw).values(signal_id=signal_id, body=new.raw))
     await fan_out(session, registry, signal_id, new)
