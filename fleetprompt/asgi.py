@@ -11,10 +11,9 @@ from fleetprompt.composition import House
 from fleetprompt.database import scripts
 from fleetprompt.database.engine import is_away
 from fleetprompt.kernel.errors import Unavailable
+from fleetprompt.surfaces import gauges
 from fleetprompt.surfaces.web import create_app
 from fleetprompt.surfaces.web import serve as serve_app
-
-__all__ = ["create_app", "readiness", "serve"]
 
 _REVISION = text("select version_num from public.alembic_version")
 
@@ -27,8 +26,12 @@ async def serve(
     async def is_ready() -> str | None:
         return await readiness(house)
 
+    async def measure() -> None:
+        await gauges.measure(house.database)
+
     settings = house.settings
-    await serve_app(create_app(is_ready), settings.host, settings.port, stop, listening)
+    app = create_app(is_ready, measure=measure)
+    await serve_app(app, settings.host, settings.port, stop, listening)
 
 
 async def readiness(house: House) -> str | None:

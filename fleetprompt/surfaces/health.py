@@ -18,9 +18,17 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 
 Readiness = Callable[[], Awaitable[str | None]]
 """None = ready, else the reason why not."""
+Measure = Callable[[], Awaitable[None]]
+"""Brings those metrics up to date that have to be looked up. Raises what keeps it from that."""
 
 
-def health_routes(readiness: Readiness, probe_s: float = PROBE_S) -> list[HTTPRouteHandler]:
+async def nothing_to_measure() -> None:
+    """For a process whose metrics are all counted as they happen."""
+
+
+def health_routes(
+    readiness: Readiness, probe_s: float = PROBE_S, measure: Measure = nothing_to_measure
+) -> list[HTTPRouteHandler]:
     """`/healthz` (the process runs), `/readyz` (503 with a reason while it cannot work), `/metrics` (Prometheus)."""
 
     @get("/healthz", sync_to_thread=False)
@@ -37,8 +45,9 @@ def health_routes(readiness: Readiness, probe_s: float = PROBE_S) -> list[HTTPRo
             body, status_code=HTTP_503_SERVICE_UNAVAILABLE, headers={**NO_STORE, "Retry-After": "1"}
         )
 
-    @get("/metrics", sync_to_thread=False)
-    def exported() -> Response[bytes]:
+    @get("/metrics")
+    async def exported() -> Response[bytes]:
+        await measured(measure, probe_s)
         return Response(metrics.rendered(), media_type=metrics.CONTENT_TYPE, headers=NO_STORE)
 
     return [healthz, readyz, exported]
@@ -57,3 +66,11 @@ async def ask(readiness: Readiness, probe_s: float = PROBE_S) -> str | None:
     except Exception as error:  # noqa: BLE001 (a probe never answers 500; the log says more)
         get_logger(__name__).warning("the readiness probe failed", exc_info=error)
         return f"The probe failed: {type(error).__name__}."
+
+
+async def measured(measure: Measure, probe_s: float = PROBE_S) -> None:
+    """Look up what has to be looked up; without it the counted metrics are still worth an answer."""
+    try:
+        await asyncio.wait_for(measure(), probe_s)
+    except Exception as error:  # noqa: BLE001 (a scrape never answers 500; the log says more)
+        get_logger(__name__).warning("some metrics are old", error=type(error).__name__)

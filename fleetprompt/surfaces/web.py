@@ -15,7 +15,7 @@ from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
 from litestar.types import ControllerRouterHandler, Message, Scope
 
 from fleetprompt.kernel.errors import FleetPromptError, Unavailable
-from fleetprompt.surfaces.health import Readiness, health_routes
+from fleetprompt.surfaces.health import Measure, Readiness, health_routes, nothing_to_measure
 from fleetprompt.telemetry import get_logger, metrics
 
 DRAIN_S: Final = 2.0  # for requests under way, out of the five seconds that the whole stop may take
@@ -31,10 +31,11 @@ def create_app(
     readiness: Readiness,
     routes: Sequence[ControllerRouterHandler] = (),
     dependencies: Mapping[str, Any] | None = None,
+    measure: Measure = nothing_to_measure,
 ) -> Litestar:
     """The application: health, metrics, and the given routes. Every error is a JSON object `{"error": {...}}`."""
     return Litestar(
-        [*health_routes(readiness), *routes],
+        [*health_routes(readiness, measure=measure), *routes],
         dependencies=dict(dependencies or {}),
         openapi_config=None,
         logging_config=None,

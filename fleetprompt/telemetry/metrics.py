@@ -43,9 +43,18 @@ MESSAGES_SENT: Final = _counter(
 RATE_LIMIT_HITS: Final = _counter(
     "rate_limit_hits", "Requests held back, by whose limit", "org", "connector", "limit"
 )
+JOBS_QUEUED: Final = Gauge(
+    "fleetprompt_jobs_queued",
+    "Jobs that are there now; dead ones are dead letters",
+    ("state",),
+    registry=REGISTRY,
+)
+JOB_OLDEST_SECONDS: Final = Gauge(
+    "fleetprompt_job_oldest_seconds", "How long the oldest due job has been waiting", registry=REGISTRY
+)
 CONNECTIONS: Final = Gauge(
     "fleetprompt_connections",
-    "1 for the state that an installation's connection is in",
+    "Installations by state: listening (a listener holds it), waiting (none does), disabled",
     ("org", "connector", "state"),
     registry=REGISTRY,
 )
