@@ -64,7 +64,9 @@ async def on_settled(session: TenantSession, directive: Directive) -> None:
 def result_of(directive: Directive) -> tuple[str, str]:
     """What the model is told of a directive's end."""
     if directive.state == DirectiveState.SUCCEEDED:
-        receipts = (directive.result or {}).get("receipts", [])
+        # How we learned of it ("found": by a look-up after a crash) is our own book-keeping and means nothing to a model.
+        kept = (directive.result or {}).get("receipts", [])
+        receipts = [{name: value for name, value in receipt.items() if name != "found"} for receipt in kept]
         return "done", canonical(receipts[0] if len(receipts) == 1 else receipts)
     if directive.state == DirectiveState.OUTCOME_UNKNOWN:
         return "failed", "It is not known whether this happened; a person is checking. Do not try it again."

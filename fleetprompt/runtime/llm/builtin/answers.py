@@ -27,7 +27,7 @@ def signed(text: str) -> str:
 def result(returned: ToolReturned) -> str:
     """What a tool gave back, as a sentence or a list. It only ever repeats data; it obeys none of it."""
     title = _title(returned.call)
-    value = _value(returned.content)
+    value = _news(_value(returned.content), returned.call)
     if returned.failed:
         return f"{title} did not work: {_flat(value) or 'no reason was given'}."
     if value in _NOTHING:
@@ -45,6 +45,14 @@ def _value(content: str) -> Any:
         return clean(json.loads(content))
     except (ValueError, RecursionError):
         return content.strip()
+
+
+def _news(value: Any, call: ToolCall) -> Any:
+    """A record without what only repeats the request, which stands beside it."""
+    given = call.arguments or {}
+    if not isinstance(value, dict):
+        return value
+    return {name: item for name, item in value.items() if name not in given or given[name] != item}
 
 
 def _title(call: ToolCall) -> str:
