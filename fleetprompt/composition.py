@@ -5,6 +5,7 @@ Every process of FleetPrompt is a composition root over this: `worker`, `listene
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fleetprompt.runtime.llm import ModelBoundary
     from fleetprompt.runtime.registry import Registry
 
+FAULT: Final = "FLEETPROMPT_FAULT"
 COMMAND: Final = "cli"
 """The role of a short command: it builds only what it uses, and its log speaks of trouble alone."""
 POOL_SIZE: Final = {COMMAND: 4, "web": 10}
@@ -102,7 +104,8 @@ async def open_house(settings: Settings, *, role: str, migrate: bool = True) -> 
         house = House(settings, database, Tenancy(database), postgres)
         stack.push_async_callback(house.close)
         await database.require_supported_version()
-        faults.arm_from_environment()
+        if FAULT in os.environ:  # a test may have armed this process otherwise
+            faults.arm_from_environment()
         if migrate:
             await migrate_all(house)
         if role != COMMAND:
