@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import make_url, text
+from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
@@ -53,6 +53,12 @@ def is_away(error: BaseException) -> bool:
     )
 
 
+def _require_open(connection: Any, *_: Any) -> None:
+    """A pooled connection that the server has cut is replaced; the driver knows of the cut, so nobody is asked."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
 class Database:
     """The server that holds everything. Built once in a composition root."""
 
@@ -69,6 +75,7 @@ class Database:
                 "server_settings": {"application_name": application_name, "jit": "off"},
             },
         )
+        event.listen(self.engine.sync_engine, "checkout", _require_open)
 
     async def close(self) -> None:
         """Give every connection back."""
