@@ -37,6 +37,8 @@ from fleetprompt.runtime.directives import (
     RetryIn,
     Unclear,
 )
+from fleetprompt.telemetry.events import RATE_LIMIT_HIT, event
+from fleetprompt.telemetry.metrics import MESSAGES_SENT, RATE_LIMIT_HITS
 from fleetprompt.tenancy import Tenancy, TenantSession
 
 PATIENCE_S = 3600.0  # how long a disturbed far side is waited for before its failures count
@@ -56,12 +58,17 @@ class PostArguments(BaseModel):
     thread_id: str = ""
     text: str = Field(max_length=1_000_000)
 
+    @field_validator("text", mode="before")
+    @classmethod
+    def _is_clean(cls, value: Any) -> Any:
+        return clean_text(value) if isinstance(value, str) else value
+
     @field_validator("text")
     @classmethod
     def _has_text(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("there is nothing to post")
-        return clean_text(value)
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,7 @@ class PostEffector:
             return await self._failed(effect, error)
         if way.troubled:
             await breaker.note_success(self._tenancy, effect.tenant, _installation_id(effect))
+        MESSAGES_SENT.labels(effect.tenant, self._binding.package, "delivered").inc()
         return _delivered(receipt)
 
     async def look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
@@ -143,6 +151,7 @@ class PostEffector:
             return RetryIn(standing.wait_s, "blocked", "The far side is given a pause.", forgiven=True)
         wait_s = await self._take_token(effect, installation, endpoint)
         if wait_s > 0:
+            self._note_limit(effect, "own")
             return RetryIn(wait_s, "own_rate_limit", "Our own limit of posts a second.", forgiven=True)
         return _Open(await self._pool.get(effect.tenant, installation), standing.troubled)
 
@@ -158,15 +167,21 @@ class PostEffector:
 
     async def _failed(self, effect: EffectTry, error: AdapterError) -> Outcome:
         await self._remember(effect, error)
+        MESSAGES_SENT.labels(effect.tenant, self._binding.package, error.code).inc()
         if isinstance(error, OutcomeUnknown):
             return Unclear(error.detail)
         if isinstance(error, RateLimited):
+            self._note_limit(effect, "theirs")
             return RetryIn(breaker.rate_limit_s(error), error.code, error.detail, forgiven=True)
         if isinstance(error, Passing):
             return RetryIn(error.retry_after_s, error.code, _words(error), forgiven=_is_patient(effect))
         if isinstance(error, CredentialRefused | Misconfigured):
             return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=_is_patient(effect))
         return Refused(error.code, _words(error))
+
+    def _note_limit(self, effect: EffectTry, limit: str) -> None:
+        RATE_LIMIT_HITS.labels(effect.tenant, self._binding.package, limit).inc()
+        event(RATE_LIMIT_HIT, org=effect.tenant, package=self._binding.package, limit=limit)
 
     async def _remember(self, effect: EffectTry, error: AdapterError) -> None:
         installation_id = _installation_id(effect)

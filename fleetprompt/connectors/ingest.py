@@ -95,17 +95,25 @@ class _Batch:
         self.source = source
         self.conversations: dict[ConversationKey, UUID] = {}
         self.known: dict[str, Projected] = {}
+        self.ids: dict[str, UUID] = {}
         self.changed: dict[str, Projected] = {}
         self.gone: list[UUID] = []
 
     async def store(self, batch: Sequence[Inbound]) -> list[Emitted]:
-        messages = [event for event in batch if _is_projected(event)]
-        await self._find(messages)
-        emitted = [signal for event in batch if (signal := await self._take(event)) is not None]
+        await self._find([event for event in batch if _is_projected(event)])
+        emitted = [await self._tell(event) for event in batch]
+        for event, signal in zip(batch, emitted, strict=True):
+            self._project(event, signal)
         await save_messages(self.session, self.source.installation_id, list(self.changed.values()))
         for conversation_id in self.gone:
             await mark_thread_deleted(self.session, conversation_id)
-        return emitted
+        return [signal for signal in emitted if signal is not None]
+
+    async def _tell(self, event: Inbound) -> Emitted | None:
+        """Our own posts are told by the directive that made them."""
+        if event.author.kind is AuthorKind.SELF:
+            return None
+        return await emit(self.session, self.registry, self._signal(event))
 
     async def _find(self, messages: Sequence[Inbound]) -> None:
         if not messages:
@@ -113,35 +121,22 @@ class _Batch:
         places = {conversation_key(event.place, event.external_id): event.place for event in messages}
         installation_id = self.source.installation_id
         self.conversations = await find_conversations(self.session, installation_id, places)
-        ids = {event.external_id for event in messages}
-        self.known = await known_messages(self.session, installation_id, ids)
+        external_ids = {event.external_id for event in messages}
+        self.known = await known_messages(self.session, installation_id, external_ids)
+        self.ids = {one: self.known[one].id if one in self.known else new_id() for one in external_ids}
 
-    async def _take(self, event: Inbound) -> Emitted | None:
-        """Tell it, if it is news; then let the projection follow."""
-        is_projected = _is_projected(event)
-        before = self.known.get(event.external_id) if is_projected else None
-        message_id = (before.id if before else new_id()) if is_projected else None
-        if event.author.kind is AuthorKind.SELF:
-            if is_projected:
-                self._project(event, before, message_id, None)
-            return None
-        emitted = await emit(self.session, self.registry, self._signal(event, message_id))
-        if emitted.fresh and is_projected:
-            self._project(event, before, message_id, emitted.id)
-        return emitted
-
-    def _project(
-        self, event: Inbound, before: Projected | None, message_id: UUID | None, signal_id: UUID | None
-    ) -> None:
+    def _project(self, event: Inbound, signal: Emitted | None) -> None:
+        """Let the projection follow what is news; of our own posts there is no signal."""
+        is_old = signal is not None and not signal.fresh
+        if is_old or not _is_projected(event):
+            return
+        before = self.known.get(event.external_id)
         if event.kind is EventKind.DELETED:
             self._take_back(event, before)
             return
-        if before is not None and event.kind is EventKind.MESSAGE:
-            return  # its newest wording is there already
-        if before is not None and before.deleted:
-            return  # a late edit brings nothing back
-        assert message_id is not None
-        message = before or self._new_message(event, message_id, signal_id)
+        if before is not None and (event.kind is EventKind.MESSAGE or before.deleted):
+            return  # its newest wording is there already, and a late edit brings nothing back
+        message = before or self._new_message(event, signal)
         message.text, message.edited = clean_text(event.text), event.kind is EventKind.EDITED
         self.known[event.external_id] = self.changed[event.external_id] = message
 
@@ -153,9 +148,9 @@ class _Batch:
             before.text, before.deleted = "", True
             self.changed[event.external_id] = before
 
-    def _new_message(self, event: Inbound, message_id: UUID, signal_id: UUID | None) -> Projected:
+    def _new_message(self, event: Inbound, signal: Emitted | None) -> Projected:
         return Projected(
-            id=message_id,
+            id=self.ids[event.external_id],
             conversation_id=self.conversations[conversation_key(event.place, event.external_id)],
             external_id=event.external_id,
             author_kind=event.author.kind.value,
@@ -163,13 +158,14 @@ class _Batch:
             author_name=clean_text(event.author.name),
             text="",
             sent_at_ms=event.sent_at_ms,
-            signal_id=signal_id,
+            signal_id=signal.id if signal is not None else None,
         )
 
-    def _signal(self, event: Inbound, message_id: UUID | None) -> NewSignal:
-        conversation_id = self.conversations.get(conversation_key(event.place, event.external_id))
-        if message_id is None:
-            conversation_id = None
+    def _signal(self, event: Inbound) -> NewSignal:
+        message_id = conversation_id = None
+        if _is_projected(event):
+            message_id = self.ids[event.external_id]
+            conversation_id = self.conversations[conversation_key(event.place, event.external_id)]
         return NewSignal(
             OF_EVENT[event.kind],
             clean(_payload(self.source, event, conversation_id, message_id)),

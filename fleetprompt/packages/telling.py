@@ -7,6 +7,7 @@ from typing import Any, Final
 from fleetprompt.model import Installation
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
+from fleetprompt.telemetry import events
 from fleetprompt.tenancy import TenantSession
 
 NAMES: Final = {
@@ -18,6 +19,13 @@ NAMES: Final = {
     "package.enabled": "An installation listens and posts again.",
     "package.disabled": "An installation neither listens nor posts.",
     "package.uninstalled": "An installation is gone, its record stays.",
+}
+
+_EVENTS: Final = {
+    "package.install.requested": events.PACKAGE_INSTALL_REQUESTED,
+    "package.install.started": events.PACKAGE_INSTALL_STARTED,
+    "package.install.completed": events.PACKAGE_INSTALL_COMPLETED,
+    "package.install.failed": events.PACKAGE_INSTALL_FAILED,
 }
 
 
@@ -37,3 +45,7 @@ async def tell(
     key = f"{name}:{installation.id}:{installation.generation}:{links.get('causation_id')}:{more.get('attempt', 0)}"
     new = NewSignal(name, payload, by, dedupe_key=key, installation_id=installation.id, **links)
     await emit(session, registry, new)
+    if name in _EVENTS:
+        events.event(
+            _EVENTS[name], org=session.tenant, package=installation.package, error_code=more.get("error_code")
+        )

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.errors import AdapterError
 from fleetprompt.connectors import breaker
-from fleetprompt.model import Installation
-from tests.connected import Stage, connected_house, until, working
+from fleetprompt.credentials import Secret
+from fleetprompt.model import Conversation, Installation
+from fleetprompt.packages import lifecycle
+from tests.connected import OPERATOR, Stage, connected_house, until, working
 from tests.house import ACME, GLOBEX
 
 
@@ -160,3 +163,53 @@ async def test_a_disabled_installation_posts_nothing(stage: Stage, installation:
     await stage.base.tenant_rows(ACME, "update installations set state = 'disabled'")
     row = await stage.directive(await stage.post(installation, "Hello"))
     assert (row["state"], row["error_code"], stage.bot_posts()) == ("failed", "not_installed", [])
+
+
+async def test_a_burst_keeps_our_own_pace_and_nothing_fails(stage: Stage) -> None:
+    slow = await stage.adopt(posts_per_second=20, post_burst=2)
+    posts = [await stage.post(slow, f"Number {number}.") for number in range(8)]
+    rows = [await stage.directive(directive_id) for directive_id in posts]
+    assert {(row["state"], row["failures"]) for row in rows} == {("succeeded", 0)}
+    assert sorted(stage.bot_posts()) == [f"Number {number}." for number in range(8)]
+    times = sorted(p.create_at for p in stage.server.posts() if p.user_id == stage.bot.id and not p.type)
+    assert times[-1] - times[0] >= 200
+
+
+async def test_typing_is_shown_in_the_thread(stage: Stage, installation: Installation) -> None:
+    channel = stage.house.registry.channels["mattermost"]
+    assert channel.typing is not None
+    conversation = Conversation(
+        id=installation.id,
+        installation_id=installation.id,
+        channel_id=stage.support.id,
+        thread_id="",
+        channel_kind="public",
+        channel_name="support",
+    )
+    await channel.typing(ACME, conversation)
+    await stage.server.stop()
+    await stage.connectors.pool.discard(installation.id)
+    with pytest.raises(AdapterError):
+        await channel.typing(ACME, conversation)
+
+
+async def test_an_answer_of_many_posts_is_cut_and_says_so(stage: Stage) -> None:
+    installation = await stage.adopt(max_posts_per_answer=2)
+    await stage.directive(await stage.post(installation, "word " * 20_000))
+    posts = stage.bot_posts()
+    assert len(posts) == 2
+    assert posts[-1].endswith("*(The rest was too long to post.)*")
+    assert max(map(len, posts)) <= 16383
+
+
+async def test_new_settings_replace_the_open_adapter(stage: Stage, installation: Installation) -> None:
+    await stage.directive(await stage.post(installation, "As fleet."))
+    other = stage.server.create_user("second", is_bot=True)
+    stage.server.add_to_channel(other, stage.support)
+    secrets = {"bot_token": Secret(other.token)}
+    asked = await lifecycle.configure(
+        stage.house, ACME, "mattermost", config={}, secrets=secrets, actor=OPERATOR
+    )
+    await stage.directive(asked.directive_id)
+    await stage.directive(await stage.post(installation, "As second."))
+    assert [p.message for p in stage.server.posts() if p.user_id == other.id and not p.type] == ["As second."]
