@@ -22,6 +22,29 @@ from fleetprompt.tenancy import TenantSession
 HELD = "orders.hold.placed"
 NUMBER = r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$"
 
+ONE = {"number": "1042"}
+DELAYED = {"status": "delayed"}
+WHY = {**ONE, "reason": "the customer asked"}
+LOOKUPS = (
+    Example("where is order {number}", ONE),
+    Example("where is {number}", ONE),
+    Example("what is the status of order {number}", ONE),
+    Example("look up order {number}", ONE),
+    Example("when does order {number} arrive", ONE),
+    Example("is order {number} on hold", ONE),
+)
+LISTS = (
+    Example("which orders are {status}", DELAYED),
+    Example("list {status} orders", DELAYED),
+    Example("show all {status} orders", DELAYED),
+    Example("list orders", {}),
+)
+HOLDS = (
+    Example("hold order {number} because {reason}", WHY),
+    Example("put order {number} on hold because {reason}", WHY),
+    Example("put order {number} on hold", ONE),
+)
+
 
 class OrderNumber(BaseModel):
     """Which order."""
@@ -67,6 +90,8 @@ def register_orders(registry: Registry, client: OrderDeskClient) -> None:
 
 
 def _tools(client: OrderDeskClient) -> tuple[Tool, ...]:
+    """Neither reader gives back words that a customer wrote: number, state, date, an item of our own catalogue."""
+
     async def lookup(context: ToolContext, arguments: OrderNumber) -> Any:
         found = await _asked(client.order(arguments.number))
         if found is None:
@@ -76,55 +101,20 @@ def _tools(client: OrderDeskClient) -> tuple[Tool, ...]:
     async def listed(context: ToolContext, arguments: OrderStatus) -> Any:
         return [asdict(order) for order in await _asked(client.orders(arguments.status or ""))]
 
-    # Neither gives back words that a customer wrote: number, state, date, and an item of our own catalogue.
+    look = "Look an order up: its state, its item, when it arrives, whether it is on hold."
+    every = "List orders, all or those of one state."
+    stop = "Put an order on hold, so that it is not shipped."
     return (
-        Tool(
-            "orders.lookup",
-            "Look an order up: its state, its item, when it arrives, whether it is on hold.",
-            OrderNumber,
-            "orders:read",
-            run=lookup,
-            taints=False,
-            examples=(
-                Example("where is order {number}", {"number": "1042"}),
-                Example("where is {number}", {"number": "1042"}),
-                Example("what is the status of order {number}", {"number": "1042"}),
-                Example("look up order {number}", {"number": "1042"}),
-                Example("when does order {number} arrive", {"number": "1042"}),
-                Example("is order {number} on hold", {"number": "1042"}),
-            ),
-        ),
-        Tool(
-            "orders.list",
-            "List orders, all or those of one state.",
-            OrderStatus,
-            "orders:read",
-            run=listed,
-            taints=False,
-            examples=(
-                Example("which orders are {status}", {"status": "delayed"}),
-                Example("list {status} orders", {"status": "delayed"}),
-                Example("show all {status} orders", {"status": "delayed"}),
-                Example("list orders", {}),
-            ),
-        ),
+        Tool("orders.lookup", look, OrderNumber, "orders:read", run=lookup, examples=LOOKUPS, taints=False),
+        Tool("orders.list", every, OrderStatus, "orders:read", run=listed, examples=LISTS, taints=False),
         Tool(
             "orders.hold",
-            "Put an order on hold, so that it is not shipped.",
+            stop,
             OrderHold,
             "orders:write",
             side_effect=SideEffect.REVERSIBLE,
             directive="orders.hold",
-            examples=(
-                Example(
-                    "hold order {number} because {reason}", {"number": "1042", "reason": "the customer asked"}
-                ),
-                Example(
-                    "put order {number} on hold because {reason}",
-                    {"number": "1042", "reason": "the customer asked"},
-                ),
-                Example("put order {number} on hold", {"number": "1042"}),
-            ),
+            examples=HOLDS,
         ),
     )
 
