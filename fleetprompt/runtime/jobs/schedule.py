@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from cronsim import CronSim
-from sqlalchemy import func, select, text
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fleetprompt.model import Schedule
+from fleetprompt.model import Organization, Schedule
+from fleetprompt.model.states import OrganizationState
 from fleetprompt.runtime.registry import Recurring
 from fleetprompt.tenancy import Tenancy
 
@@ -26,6 +27,12 @@ select gen_random_uuid(), tenant, kind, '{}', 10, tenant || ':recurring:' || nam
 on conflict do nothing
 """)
 
+_RENEW = text(
+    "update public.schedule set kind = :kind, cron = :cron, next_at = least(next_at, :next_at)"
+    " where name = :name and (kind <> :kind or cron <> :cron)"
+)
+"""Another version of the program may have other times."""
+
 
 async def fire_due(tenancy: Tenancy, recurring: Iterable[Recurring]) -> int:
     """Insert a job for each recurring one that is due; returns how many rows were seen due."""
@@ -35,12 +42,24 @@ async def fire_due(tenancy: Tenancy, recurring: Iterable[Recurring]) -> int:
     async with tenancy.database.session() as session:
         now = (await session.execute(select(func.now()))).scalar_one()
         await _introduce(session, known.values(), now)
-        due = select(Schedule).where(Schedule.next_at <= now, Schedule.name.in_(known))
-        rows = list(await session.scalars(due))
+        for item in known.values():
+            values = {"name": item.name, "kind": item.kind, "cron": item.cron}
+            await session.execute(_RENEW, {**values, "next_at": next_after(item.cron, now)})
+        rows = list(await session.scalars(_due(known, now)))
         for row in rows:
             values = {"name": row.name, "tenant": row.tenant, "seen": row.next_at}
             await session.execute(_FIRE, {**values, "next_at": next_after(row.cron, now)})
     return len(rows)
+
+
+def _due(names: Collection[str], now: datetime) -> Select[Schedule]:
+    """Of active tenants; in one order, so that two schedulers never wait for each other crosswise."""
+    active = select(Organization.slug).where(Organization.state == OrganizationState.ACTIVE)
+    return (
+        select(Schedule)
+        .where(Schedule.next_at <= now, Schedule.name.in_(names), Schedule.tenant.in_(active))
+        .order_by(Schedule.tenant, Schedule.name)
+    )
 
 
 async def _introduce(session: AsyncSession, recurring: Collection[Recurring], now: datetime) -> None:
