@@ -93,6 +93,7 @@ def check_values(registry: Registry, values: Mapping[str, Any]) -> dict[str, Any
     _require_known("setting", values, SETTABLE)
     _require_known("tool", values.get("tools", ()), registry.tools)
     _require_known("policy", values.get("policies", {}), POLICIES)
+    _require_known("limit", values.get("limits", {}), Limits.model_fields)
     if "limits" not in values:
         return dict(values)
     try:
