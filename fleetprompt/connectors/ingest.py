@@ -29,7 +29,7 @@ from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug, new_id
 from fleetprompt.kernel.json import clean, clean_text
 from fleetprompt.runtime.registry import Registry
-from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit
+from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit_many
 from fleetprompt.tenancy import Tenancy, TenantSession
 
 ABOUT_MESSAGES = (EventKind.MESSAGE, EventKind.EDITED, EventKind.DELETED)
@@ -101,7 +101,7 @@ class _Batch:
 
     async def store(self, batch: Sequence[Inbound]) -> list[Emitted]:
         await self._find([event for event in batch if _is_projected(event)])
-        emitted = [await self._tell(event) for event in batch]
+        emitted = await self._tell(batch)
         for event, signal in zip(batch, emitted, strict=True):
             self._project(event, signal)
         await save_messages(self.session, self.source.installation_id, list(self.changed.values()))
@@ -109,11 +109,11 @@ class _Batch:
             await mark_thread_deleted(self.session, conversation_id)
         return [signal for signal in emitted if signal is not None]
 
-    async def _tell(self, event: Inbound) -> Emitted | None:
-        """Our own posts are told by the directive that made them."""
-        if event.author.kind is AuthorKind.SELF:
-            return None
-        return await emit(self.session, self.registry, self._signal(event))
+    async def _tell(self, batch: Sequence[Inbound]) -> list[Emitted | None]:
+        """The signal of each event; None for our own posts, which are told by the directive that made them."""
+        told = [event for event in batch if event.author.kind is not AuthorKind.SELF]
+        emitted = iter(await emit_many(self.session, self.registry, [self._signal(event) for event in told]))
+        return [None if event.author.kind is AuthorKind.SELF else next(emitted) for event in batch]
 
     async def _find(self, messages: Sequence[Inbound]) -> None:
         if not messages:

@@ -77,6 +77,7 @@ async def _begin(registry: Registry, work: Work, directive_id: DirectiveId) -> C
                 await end.fail(
                     session, registry, directive, "approval_void", "The approval is for other arguments."
                 )
+                await work.conclude(session)
                 return None
             await _start(session, kind, directive)
         return await _next(session, registry, kind, directive)
@@ -189,18 +190,24 @@ async def _record_retry(registry: Registry, work: Work, current: Current, outcom
         if failures > current.kind.max_failures:
             await move(session, effect, EffectState.FAILED, error=outcome.reason)
             await end.fail(session, registry, directive, outcome.code, outcome.reason)
+            await work.conclude(session)
             return
-        await move(session, effect, EffectState.PLANNED, error=outcome.reason)
-        await move(
-            session,
-            directive,
-            DirectiveState.REQUESTED,
-            failures=failures,
-            error_code=outcome.code,
-            error=outcome.reason,
-        )
+        directive.failures, directive.error_code, directive.error = failures, outcome.code, outcome.reason
+        await session.flush()
+        if not current.repeated:
+            await _plan_again(session, directive, effect, outcome.reason)
     wait_s = backoff_s(max(1, failures)) if outcome.seconds is None else outcome.seconds
     raise Postpone(wait_s, outcome.reason)
+
+
+async def _plan_again(session: TenantSession, directive: Directive, effect: Effect, reason: str) -> None:
+    """It certainly did not happen, so the next try need not look.
+
+    After a doubtful try it stays `sending` instead: that one may still be in flight, and a look-up that found nothing
+    proves it for its moment only.
+    """
+    await move(session, effect, EffectState.PLANNED, error=reason, tries=0, first_tried_at=None)
+    await move(session, directive, DirectiveState.REQUESTED)
 
 
 async def _record_refused(registry: Registry, work: Work, current: Current, code: str, reason: str) -> None:
@@ -214,12 +221,15 @@ async def _record_unclear(registry: Registry, work: Work, current: Current, outc
     """Stay `sending`, so that the next try looks first; in the end a person has to settle it."""
     async with work.step() as session:
         directive, effect = await _reread(session, current)
-        effect.tries, effect.error = effect.tries + 1, outcome.reason
+        effect.error = outcome.reason
+        if not outcome.unreachable:  # an outage is waited out, it uses up no look
+            effect.tries += 1
         await session.flush()
         if _given_up(effect, outcome):
             await end.leave_unknown(session, registry, directive, outcome.reason)
+            await work.conclude(session)
             return
-        wait_s = min(30.0, backoff_s(effect.tries))
+        wait_s = min(30.0, backoff_s(effect.tries + 1))
     raise Postpone(wait_s, outcome.reason)
 
 

@@ -38,12 +38,16 @@ class NewJob:
 
 
 # No RETURNING and no conflict target: a tenant's role may insert jobs and read none.
-_INSERT = text(
-    "insert into public.job (id, tenant, kind, args, lane, position, priority, scheduled_at, unique_key,"
-    " correlation_id, max_attempts) values (:id, :tenant, :kind, cast(:args as jsonb), :lane, :position, :priority,"
-    " coalesce(cast(:scheduled_at as timestamptz), now()) + make_interval(secs => :delay_s), :unique_key,"
-    " :correlation_id, :max_attempts) on conflict do nothing"
-)
+_INSERT = text("""
+insert into public.job (id, tenant, kind, args, lane, position, priority, scheduled_at, unique_key, correlation_id,
+    max_attempts)
+select id, tenant, kind, args, lane, position, priority,
+    coalesce(scheduled_at, now()) + make_interval(secs => delay_s), unique_key, correlation_id, max_attempts
+from jsonb_to_recordset(cast(:rows as jsonb)) as row (id uuid, tenant text, kind text, args jsonb, lane text,
+    position bigint, priority bigint, scheduled_at timestamptz, delay_s float8, unique_key text,
+    correlation_id uuid, max_attempts bigint)
+on conflict do nothing
+""")
 
 
 async def enqueue(session: TenantSession, *jobs: NewJob) -> list[JobId]:
@@ -51,7 +55,7 @@ async def enqueue(session: TenantSession, *jobs: NewJob) -> list[JobId]:
     if not jobs:
         return []
     rows = [_row(session, job) for job in jobs]
-    await session.execute(_INSERT, rows)
+    await session.execute(_INSERT, {"rows": json.dumps(rows, default=str)})
     return [JobId(row["id"]) for row in rows]
 
 
@@ -60,7 +64,7 @@ def _row(session: TenantSession, job: NewJob) -> dict[str, Any]:
         "id": new_id(),
         "tenant": session.tenant,
         "kind": job.kind,
-        "args": json.dumps(dict(job.args)),
+        "args": dict(job.args),
         "lane": f"{session.tenant}:{job.lane}" if job.lane is not None else None,
         "position": job.position,
         "priority": job.priority,

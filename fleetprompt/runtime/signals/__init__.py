@@ -1,5 +1,5 @@
 """Signals: immutable facts, deduplicated, fanned out durably, replayable."""
 
-from fleetprompt.runtime.signals.emit import Actor, Emitted, NewSignal, emit
+from fleetprompt.runtime.signals.emit import Actor, Emitted, NewSignal, emit, emit_many
 
-__all__ = ["Actor", "Emitted", "NewSignal", "emit"]
+__all__ = ["Actor", "Emitted", "NewSignal", "emit", "emit_many"]

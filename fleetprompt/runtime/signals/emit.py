@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,47 +71,67 @@ class Emitted:
 
 async def emit(session: TenantSession, registry: Registry, new: NewSignal) -> Emitted:
     """Store a fact and enqueue its handlers, in the caller's transaction. Raises InvalidInput for an unknown name."""
-    kind = registry.signals.get(new.name)
-    if kind is None:
-        raise InvalidInput(f"Nobody catalogued the signal {new.name!r}.")
-    signal_id = SignalId(new_id())
-    row = _row(signal_id, new, kind.retention)
-    inserted = (
-        insert(Signal).values(row).on_conflict_do_nothing(index_elements=["dedupe_key"]).returning(Signal.id)
+    return (await emit_many(session, registry, [new]))[0]
+
+
+async def emit_many(session: TenantSession, registry: Registry, news: Sequence[NewSignal]) -> list[Emitted]:
+    """The same for several facts, in order; of a dedupe key that stands in the batch twice the first is fresh."""
+    if not news:
+        return []
+    rows = [_row(SignalId(new_id()), new, _retention(registry, new)) for new in news]
+    inserted = insert(Signal).on_conflict_do_nothing(index_elements=["dedupe_key"]).returning(Signal.id)
+    fresh = set((await session.scalars(inserted, rows)).all())
+    known = await _known(session, [row["dedupe_key"] for row in rows if row["id"] not in fresh])
+    await _keep_raw(
+        session, [(row["id"], n.raw) for row, n in zip(rows, news, strict=True) if row["id"] in fresh]
     )
-    if (await session.execute(inserted)).scalar_one_or_none() is None:
-        metrics.SIGNALS_REPEATED.labels(session.tenant, new.name).inc()
-        return Emitted(await _known(session, new), fresh=False)
-    metrics.SIGNALS_EMITTED.labels(session.tenant, new.name).inc()
-    if new.raw is not None:
-        await session.execute(insert(SignalRaw).values(signal_id=signal_id, body=new.raw))
-    await fan_out(session, registry, signal_id, new)
-    return Emitted(signal_id, fresh=True)
+    told = [(SignalId(row["id"]), new) for row, new in zip(rows, news, strict=True) if row["id"] in fresh]
+    await enqueue(
+        session, *(job for signal_id, new in told for job in handler_jobs(registry, signal_id, new))
+    )
+    for row, new in zip(rows, news, strict=True):
+        counted = metrics.SIGNALS_EMITTED if row["id"] in fresh else metrics.SIGNALS_REPEATED
+        counted.labels(session.tenant, new.name).inc()
+    return [
+        Emitted(SignalId(row["id"] if row["id"] in fresh else known[row["dedupe_key"]]), row["id"] in fresh)
+        for row in rows
+    ]
 
 
-async def fan_out(session: TenantSession, registry: Registry, signal_id: SignalId, new: NewSignal) -> int:
-    """A job for each handler that wants it; returns how many."""
+def handler_jobs(registry: Registry, signal_id: SignalId, new: NewSignal) -> list[NewJob]:
+    """A job for each handler that wants the fact."""
     handlers = [h for h in registry.handlers.get(new.name, ()) if h.wants is None or h.wants(new.payload)]
-    correlation_id = new.correlation_id or signal_id
-    jobs = [
+    return [
         NewJob(
             "signal.handle",
             {"signal_id": str(signal_id), "handler": handler.name},
             lane=new.lane,
             position=new.position,
             unique_key=f"signal:{signal_id}:{handler.name}",
-            correlation_id=correlation_id,
+            correlation_id=new.correlation_id or signal_id,
         )
         for handler in handlers
     ]
-    await enqueue(session, *jobs)
-    return len(jobs)
 
 
-async def _known(session: TenantSession, new: NewSignal) -> SignalId:
-    found = await session.scalar(select(Signal.id).where(Signal.dedupe_key == new.dedupe_key))
-    assert found is not None
-    return SignalId(found)
+def _retention(registry: Registry, new: NewSignal) -> str:
+    kind = registry.signals.get(new.name)
+    if kind is None:
+        raise InvalidInput(f"Nobody catalogued the signal {new.name!r}.")
+    return kind.retention
+
+
+async def _known(session: TenantSession, keys: Sequence[str | None]) -> dict[str | None, UUID]:
+    if not keys:
+        return {}
+    query = select(Signal.dedupe_key, Signal.id).where(Signal.dedupe_key.in_(keys))
+    return {row.dedupe_key: row.id for row in await session.execute(query)}
+
+
+async def _keep_raw(session: TenantSession, bodies: Sequence[tuple[UUID, bytes | None]]) -> None:
+    rows = [{"signal_id": signal_id, "body": body} for signal_id, body in bodies if body is not None]
+    if rows:
+        await session.execute(insert(SignalRaw), rows)
 
 
 def _row(signal_id: SignalId, new: NewSignal, retention: str) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from sqlalchemy import Select, select
 
 from fleetprompt.kernel.ids import SignalId
 from fleetprompt.model import Signal
+from fleetprompt.runtime.jobs import enqueue
 from fleetprompt.runtime.registry import Registry
-from fleetprompt.runtime.signals.emit import Actor, NewSignal, emit, fan_out
+from fleetprompt.runtime.signals.emit import Actor, NewSignal, emit, handler_jobs
 from fleetprompt.tenancy import TenantSession
 
 REPLAY_LIMIT = 10_000
@@ -31,12 +32,11 @@ class Chosen:
 async def replay(session: TenantSession, registry: Registry, chosen: Chosen, actor: Actor) -> tuple[int, int]:
     """Hand chosen signals to their handlers again; returns (signals, jobs) and leaves an audit signal."""
     signals = list(await session.scalars(_query(chosen)))
-    jobs = 0
-    for signal in signals:
-        jobs += await fan_out(session, registry, SignalId(signal.id), as_new(signal))
-    payload = {"signals": len(signals), "jobs": jobs, "name": chosen.name}
+    jobs = [job for one in signals for job in handler_jobs(registry, SignalId(one.id), as_new(one))]
+    await enqueue(session, *jobs)
+    payload = {"signals": len(signals), "jobs": len(jobs), "name": chosen.name}
     await emit(session, registry, NewSignal("signals.replayed", payload, actor))
-    return len(signals), jobs
+    return len(signals), len(jobs)
 
 
 def as_new(signal: Signal) -> NewSignal:
