@@ -43,8 +43,8 @@ async def fire_due(tenancy: Tenancy, recurring: Iterable[Recurring]) -> int:
         now = (await session.execute(select(func.now()))).scalar_one()
         await _introduce(session, known.values(), now)
         for item in known.values():
-            values = {"name": item.name, "kind": item.kind, "cron": item.cron}
-            await session.execute(_RENEW, {**values, "next_at": next_after(item.cron, now)})
+            renewed = {"name": item.name, "kind": item.kind, "cron": item.cron}
+            await session.execute(_RENEW, {**renewed, "next_at": next_after(item.cron, now)})
         rows = list(await session.scalars(_due(known, now)))
         for row in rows:
             values = {"name": row.name, "tenant": row.tenant, "seen": row.next_at}
