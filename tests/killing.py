@@ -18,7 +18,7 @@ from fleetprompt.kernel import faults
 PATIENCE_S = 30.0
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["tests.programs"])
+_server.set_forkserver_preload(["tests.programs", "tests.warm"])
 
 Program = Callable[..., Coroutine[Any, Any, None]]
 
