@@ -192,7 +192,7 @@ async def test_earlier_waits_do_not_shorten_the_patience_of_look_ups(house: Hous
     assert len(far.done()) == 1
 
 
-async def test_a_far_side_that_cannot_be_asked_is_waited_for_an_hour(house: House, ledger: Path) -> None:
+async def test_a_far_side_that_cannot_be_asked_is_waited_for_a_long_time(house: House, ledger: Path) -> None:
     far = FarSide(ledger, ["gone"], ["busy"])
     registry = registry_for(far)
     await ask(house, registry)

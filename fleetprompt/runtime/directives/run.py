@@ -206,7 +206,7 @@ async def _plan_again(session: TenantSession, directive: Directive, effect: Effe
     After a doubtful try it stays `sending` instead: that one may still be in flight, and a look-up that found nothing
     proves it for its moment only.
     """
-    await move(session, effect, EffectState.PLANNED, error=reason, tries=0, first_tried_at=None)
+    await move(session, effect, EffectState.PLANNED, error=reason, tries=0)
     await move(session, directive, DirectiveState.REQUESTED)
 
 
@@ -237,7 +237,7 @@ def _given_up(effect: Effect, outcome: Unclear) -> bool:
     assert effect.first_tried_at is not None
     if outcome.unreachable:
         return (clock.now() - effect.first_tried_at).total_seconds() > PATIENCE_S
-    return effect.tries > LOOK_UPS
+    return effect.tries > LOOK_UPS  # they count from the last moment that was certain
 
 
 async def _reread(session: TenantSession, current: Current) -> tuple[Directive, Effect]:
