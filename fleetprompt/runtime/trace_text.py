@@ -84,7 +84,9 @@ def _sent(facts: dict[str, Any]) -> Iterable[str]:
     if facts["tries"] > 1:
         yield f"{facts['tries']} tries"
     if receipt.get("external_id"):
-        yield f"-> {receipt['external_id']}{' (found, not repeated)' if receipt.get('found') else ''}"
+        yield f"-> {receipt['external_id']}"
+    if receipt.get("found"):
+        yield "(found, not repeated)"
 
 
 def _tokens(facts: dict[str, Any]) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fleetprompt.database.embedded.layout import ROOT_DATA_DIR
 from fleetprompt.kernel.errors import Conflict
-from fleetprompt.sandbox.demo.place import ROOT_DATA_DIR, held_place
+from fleetprompt.sandbox.demo.place import held_place
 
 
 @pytest.fixture

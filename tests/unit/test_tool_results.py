@@ -30,6 +30,11 @@ def test_result_that_only_repeats_the_request_is_done() -> None:
     assert answers.result(returned({"number": "1042"}, {"number": "1042"})).endswith(": done.")
 
 
+def test_answer_leaves_out_what_is_empty() -> None:
+    text = answers.result(returned({}, {"eta": "", "note": None, "status": "delayed"}))
+    assert text == "**orders hold**: status delayed."
+
+
 def test_model_is_not_told_that_an_effect_was_found_after_a_crash() -> None:
     receipts = [{"hold_id": "H-1", "found": True}]
     directive = Directive(state=DirectiveState.SUCCEEDED, result={"receipts": receipts})

@@ -117,18 +117,27 @@ def _is_free(port: int) -> bool:
 def _fresh(home: Path) -> Place:
     """Nothing of an earlier run."""
     (home / "mattermost.jsonl").unlink(missing_ok=True)
-    below_var = ROOT_DATA_DIR / "demo" / hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-    for old in (*home.glob("data-*"), *below_var.parent.glob(f"{below_var.name}-*")):
-        _remove(old)
-    name = secrets.token_hex(3)
-    inside = home / f"data-{name}"
-    prepare_data_dir(inside)
-    if _can_serve(inside):
-        return Place(home, inside)
-    inside.rmdir()
-    elsewhere = below_var.with_name(f"{below_var.name}-{name}")
-    prepare_data_dir(elsewhere)
-    return Place(home, elsewhere)
+    for start in data_dir_starts(home):
+        for old in start.parent.glob(f"{start.name}*"):
+            _remove(old)
+    for start in data_dir_starts(home):
+        data_dir = start.with_name(start.name + secrets.token_hex(3))
+        prepare_data_dir(data_dir)
+        if _can_serve(data_dir):
+            return Place(home, data_dir)
+        data_dir.rmdir()
+    raise Unavailable(
+        f"Postgres's user can reach neither {home} nor {ROOT_DATA_DIR}.", "Run the demo as a person."
+    )
+
+
+def data_dir_starts(home: Path) -> tuple[Path, ...]:
+    """How the paths of its databases begin, the better place first."""
+    inside = home / "data-"
+    if os.geteuid() != 0:
+        return (inside,)
+    mine = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    return inside, ROOT_DATA_DIR / "demo" / f"{mine}-"
 
 
 def _can_serve(data_dir: Path) -> bool:

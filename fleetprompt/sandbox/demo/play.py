@@ -7,7 +7,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -71,6 +72,7 @@ async def _until_stopped(screen: Screen) -> int:
 
 
 async def _play(screen: Screen) -> int:
+    screen.heading("FleetPrompt demo. Everything runs on this machine; nothing leaves it.")
     with held_place(Path.cwd() / HOME) as place:
         async with _stage(screen, place) as stage:
             thread = await scene.ask_and_change(stage)
@@ -97,16 +99,13 @@ async def _stay_open(stage: Scene, threads: Threads) -> None:
 @contextlib.asynccontextmanager
 async def _stage(screen: Screen, place: Place) -> AsyncIterator[Scene]:
     """Everything started, in order; ended in reverse, whatever happens."""
-    screen.heading("FleetPrompt demo. Everything runs on this machine; nothing leaves it.")
     if place.is_new:
-        screen.say(
-            "First start: a database is prepared, an organization made, a package installed. Later it is faster."
-        )
+        screen.say("First start: it also makes a database, an organization, an agent, a connection.")
     async with AsyncExitStack() as stack:
         postgres = EmbeddedPostgres(place.data_dir)
         stack.push_async_callback(postgres.stop)
         async with screen.step("embedded Postgres"):
-            await postgres.start()
+            await _whole(postgres.start())
         async with screen.step("sandbox Mattermost and order desk"):
             town = await stack.enter_async_context(Town(place))
         environment = own_environment(place.data_dir, town.desk.url)
@@ -115,9 +114,22 @@ async def _stage(screen: Screen, place: Place) -> AsyncIterator[Scene]:
         place.log.unlink(missing_ok=True)
         service = Service(environment, place.log)
         stack.push_async_callback(service.stop)
+        began = time.monotonic()
         await service.start()
         if place.is_new:
             await service.during(setting.connect(screen, town, environment))
-        async with screen.step("FleetPrompt: web, worker and listener in one process, connected"):
+        async with screen.step(
+            "FleetPrompt is up (web, worker and listener in one process) and connected", began=began
+        ):
             await service.during(until(lambda: town.is_agent_online, "FleetPrompt's connection"))
         yield Scene(town, service, screen)
+
+
+async def _whole(starting: Awaitable[object]) -> None:
+    """Begun, it is brought to its end: half a start could not be stopped."""
+    task = asyncio.ensure_future(starting)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

@@ -30,6 +30,10 @@ class Scene:
     screen: Screen
     asks: list[Ask] = field(default_factory=list)
     holds: list[str] = field(default_factory=list)
+    missed: set[str] = field(default_factory=set)
+    """Posts that arrived while FleetPrompt was down."""
+    killed_in: Post | None = None
+    """What it was about when it was killed."""
 
     def ask(self, name: str, text: str, expects: str, root: Post | None = None) -> Post:
         """Somebody mentions the agent in #support; an answer with these words is due."""
@@ -67,7 +71,9 @@ async def ask_and_change(scene: Scene) -> Post:
         scene.ask("dana", "put it on hold because the customer moved", f"hold {DELAYED}", thread)
         scene.holds.append(DELAYED)
         await scene.answered()
-    async with screen.step("Six posts that are not meant for the agent wake nobody"):
+    async with screen.step(
+        "6 posts around it are not meant for the agent (@all, code, a bot ...): they wake nobody"
+    ):
         say("dana", "Thanks! That was quick.", thread)
         say("eli", "@all stand-up in five minutes")
         say("eli", f"Tip: `@{AGENT} where is order {DELAYED}?` works in every channel.")
@@ -89,12 +95,13 @@ async def die_and_catch_up(scene: Scene, thread: Post) -> None:
         )
         scene.holds.append(HELD_IN_DEATH)
         await service.during(_reached(desk.kept_silent))
-    killed = service.pid
+    pid, scene.killed_in = service.pid, root
     await service.kill()
-    screen.say(f"kill -9 {killed}: FleetPrompt is gone, and nobody there knows whether the hold was placed.")
+    screen.say(f"kill -9 {pid}: FleetPrompt is gone. The hold is placed, but it was never told so.")
     _post_while_down(scene, thread, root)
     screen.say(
-        "While it is down four messages for the agent arrive: in two threads, at top level, as a direct message."
+        "5 posts arrive while it is down: 4 for the agent (in 2 threads, at top level, and as a"
+        " direct message), 1 for nobody."
     )
     async with screen.step("FleetPrompt starts again, looks the hold up, catches up, and answers"):
         await service.start()
@@ -104,11 +111,13 @@ async def die_and_catch_up(scene: Scene, thread: Post) -> None:
 
 
 def _post_while_down(scene: Scene, thread: Post, root: Post) -> None:
+    before = len(scene.town.mattermost.ledger)
     scene.ask("dana", f"where is order {DELAYED} now?", f"lookup {DELAYED} hold", thread)
     scene.ask("eli", f"where is order {HELD_IN_DEATH}?", f"lookup {HELD_IN_DEATH}", root)
     scene.town.say("dana", "Is it me, or is fleet very quiet?")
     scene.ask_directly("eli", f"where is order {ASKED_DIRECTLY}?", f"lookup {ASKED_DIRECTLY}")
     scene.ask("dana", f"where is order {ASKED_LAST}?", f"lookup {ASKED_LAST}")
+    scene.missed = {entry.post_id for entry in scene.town.mattermost.ledger[before:]}
 
 
 async def _reached(event: asyncio.Event) -> None:

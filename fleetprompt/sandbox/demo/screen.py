@@ -56,9 +56,12 @@ class Screen:
         self.write(f"  {text:<{self.width - 9}} {mark}")
 
     @contextlib.asynccontextmanager
-    async def step(self, doing: str, done: str = "") -> AsyncIterator[None]:
-        """Something that takes a while; on a terminal its seconds run, elsewhere the line comes when it is over."""
-        began = time.monotonic()
+    async def step(self, doing: str, done: str = "", began: float | None = None) -> AsyncIterator[None]:
+        """Something that takes a while; on a terminal its seconds run, elsewhere the line comes when it is over.
+
+        began: by the monotonic clock, if earlier than now.
+        """
+        began = time.monotonic() if began is None else began
         clock = asyncio.create_task(self._run_clock(doing, began)) if self.is_terminal else None
         words = f"{doing}: broken off"
         try:

@@ -12,7 +12,7 @@ from typing import Final
 from fleetprompt.sandbox.demo.screen import DIM, Screen
 from fleetprompt.sandbox.demo.service import Service
 from fleetprompt.sandbox.demo.town import AGENT, CHANNEL, YOU, Town
-from fleetprompt.sandbox.demo.transcript import Threads, show_post
+from fleetprompt.sandbox.demo.transcript import Threads, Transcript
 from fleetprompt.sandbox.mattermost import ApiError, LedgerEntry, Post
 
 LOOK_EVERY_S: Final = 0.05
@@ -110,7 +110,7 @@ class Tail:
 
     def _show(self, entry: LedgerEntry) -> None:
         post: Post = self.town.mattermost.site.world.posts[entry.post_id]
-        show_post(self.screen, post, self.town.name_of(post.user_id), f"[{self.threads.number(post)}]")
+        Transcript(self.screen, self.town.name_of).show_post(post, f"[{self.threads.number(post)}]")
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from typing import Final, Self
 from fleetprompt.sandbox.demo.faults import DemoFailed
 from fleetprompt.sandbox.demo.place import Place
 from fleetprompt.sandbox.mattermost import LedgerEntry, Post, SandboxMattermost, SandboxUser
+from fleetprompt.sandbox.mattermost.server import ChannelRef
 from fleetprompt.sandbox.messages import Answer, Later, Request
 from fleetprompt.sandbox.order_desk import OrderDesk
 
@@ -93,10 +94,10 @@ class Town:
         """Somebody writes a direct message to the agent."""
         return self.mattermost.post(name, self.mattermost.direct_channel(name, AGENT), text)
 
-    def channel_posts(self) -> list[Post]:
-        """What people and bots wrote in #support since this run began, in order."""
+    def posts(self, channel: ChannelRef) -> list[Post]:
+        """What people and bots wrote there since this run began, in order."""
         ids = {entry.post_id for entry in self.mattermost.ledger[self.began_after :]}
-        return [post for post in self.mattermost.posts(CHANNEL) if post.id in ids]
+        return [post for post in self.mattermost.posts(channel) if post.id in ids]
 
     def name_of(self, user_id: str) -> str:
         """The account's name."""

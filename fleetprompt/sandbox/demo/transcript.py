@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -31,23 +31,30 @@ class Threads:
         return next((root for root, known in self._numbers.items() if known == number), None)
 
 
-def show_transcript(
-    screen: Screen, posts: Sequence[Post], name_of: Callable[[str], str], threads: Threads
-) -> None:
-    """Roots in order, each with its replies below it. posts: in order of arrival."""
-    for root in (post for post in posts if not post.root_id):
-        show_post(screen, root, name_of(root.user_id), f"[{threads.number(root)}]")
-        for reply in (post for post in posts if post.root_id == root.id):
-            show_post(screen, reply, name_of(reply.user_id), "", depth=1)
+class Transcript:
+    """Writes posts on a screen. missed: ids of posts that get a star."""
 
+    def __init__(self, screen: Screen, name_of: Callable[[str], str], missed: Collection[str] = ()) -> None:
+        self.screen = screen
+        self.name_of = name_of
+        self.missed = missed
 
-def show_post(screen: Screen, post: Post, name: str, mark: str, depth: int = 0) -> None:
-    """One post: its thread's number or an indent, the time, the name, the text."""
-    moment = datetime.fromtimestamp(post.create_at / 1000).astimezone()
-    lead = f"  {mark:<4} {'   ' * depth}"
-    shown_name = screen.styled(f"{name:<{NAME_WIDTH}}", BOLD, *([CYAN] if name == AGENT else []))
-    first = f"{lead}{screen.styled(moment.strftime('%H:%M:%S'), DIM)} {shown_name} "
-    screen.say(plain(post.message), indent=" " * (len(lead) + 10 + NAME_WIDTH), first=first)
+    def show_channel(self, posts: Sequence[Post], threads: Threads) -> None:
+        """Roots in order, each with its replies below it. posts: in order of arrival."""
+        for root in (post for post in posts if not post.root_id):
+            self.show_post(root, f"[{threads.number(root)}]")
+            for reply in (post for post in posts if post.root_id == root.id):
+                self.show_post(reply, depth=1)
+
+    def show_post(self, post: Post, mark: str = "", depth: int = 0) -> None:
+        """One post: its thread's number or an indent, the time, the name, the text."""
+        screen, name = self.screen, self.name_of(post.user_id)
+        moment = datetime.fromtimestamp(post.create_at / 1000).astimezone()
+        star = "*" if post.id in self.missed else " "
+        lead = f"  {mark:<4} {'   ' * depth}"
+        shown_name = screen.styled(f"{name:<{NAME_WIDTH}}", BOLD, *([CYAN] if name == AGENT else []))
+        first = f"{lead}{screen.styled(moment.strftime('%H:%M:%S'), DIM)}{star} {shown_name} "
+        screen.say(plain(post.message), indent=" " * (len(lead) + 11 + NAME_WIDTH), first=first)
 
 
 def plain(markdown: str) -> str:

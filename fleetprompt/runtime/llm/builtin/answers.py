@@ -90,7 +90,7 @@ def _flat(value: Any) -> str:
         case None:
             return "nothing"
         case dict():
-            return ", ".join(f"{humane(str(k))} {_flat(v)}" for k, v in value.items() if v is not None)
+            return ", ".join(f"{humane(str(k))} {_flat(v)}" for k, v in value.items() if v not in (None, ""))
         case list():
             return ", ".join(_flat(one) for one in value)
         case _:
