@@ -16,7 +16,7 @@ from fleetprompt.model.base import JsonObject, TenantBase
 class Agent(TenantBase):
     """Purpose, instructions, tools, model, limits and policies of one agent.
 
-    policies: {"approval": {tool: "auto" | "ask"}, "follow_threads": bool, "automated_turns": int}.
+    policies: {"approval": {tool: "auto" | "ask"}, "follow_threads": bool}.
     """
 
     __tablename__ = "agents"

@@ -39,7 +39,6 @@ async def ensure_agent(
         only = agents[0].name if len(agents) == 1 else None
         return Answering(known.get(wished.casefold(), only), is_new=False)
     readers = sorted(name for name, tool in registry.tools.items() if tool.side_effect is SideEffect.NONE)
-    policies = {"follow_threads": bool(config.get("follow_threads", True))}
     agent = await create_agent(
         session,
         registry,
@@ -48,6 +47,5 @@ async def ensure_agent(
         purpose=PURPOSE,
         instructions=INSTRUCTIONS,
         tools=readers,
-        policies=policies,
     )
     return Answering(agent.name, is_new=True)

@@ -99,7 +99,7 @@ async def test_asking_twice_installs_once(stage: Stage) -> None:
     assert len(await installations(stage)) == 1
     assert (await signal_names(stage)).count("package.install.completed") == 1
     with pytest.raises(Conflict, match="configure"):
-        await install(stage, follow_threads="false")
+        await install(stage, follow_threads="true")
 
 
 async def test_asking_twice_at_the_same_moment_installs_once(stage: Stage) -> None:

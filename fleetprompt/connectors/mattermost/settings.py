@@ -35,7 +35,7 @@ class MattermostConfig(BaseModel):
         default_factory=dict, description="Another agent for some channels: support=Helper,ops=Watch."
     )
     follow_threads: bool = Field(
-        default=True, description="Answer in a thread that the agent takes part in, also without a mention."
+        default=False, description="Answer in a thread that the agent takes part in, also without a mention."
     )
     allowed_bots: Annotated[list[str], BeforeValidator(_words)] = Field(
         default_factory=list,

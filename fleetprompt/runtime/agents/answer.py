@@ -1,13 +1,15 @@
 """What wakes an agent: the handler of `chat.message.received`.
 
-Wakes: a message that is addressed to us by the wire's own grammar; with the agent's policy `follow_threads`, also a
-person's reply in a thread that the agent takes part in. Bots and webhooks wake nothing, unless the installation
-allows them, and then for MAX_AUTOMATED_TURNS answers at most until a person speaks again.
+Wakes: a message that is addressed to us by the wire's own grammar; with `follow_threads` (the agent's policy, else the
+installation's setting) also a person's reply in a thread that the agent takes part in. Bots and webhooks wake
+nothing, unless the installation allows them, and then for `max_automated_turns` answers at most until a person
+speaks again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -53,6 +55,16 @@ def may_wake(payload: Mapping[str, Any]) -> bool:
     return author in ("bot", "webhook") and bool(payload["allowed_automation"]) and bool(payload["addressed"])
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A message, and who could answer it where."""
+
+    signal: Signal
+    conversation: Conversation
+    installation: Installation
+    agent: Agent | None
+
+
 async def wake(session: TenantSession, registry: Registry, signal: Signal) -> None:
     """Start the run that a message asks for, if it asks for one; a repeat finds it started."""
     conversation = await session.get(Conversation, signal.conversation_id)
@@ -61,7 +73,8 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
         return
     agents = await list_agents(session)
     agent, request = choose(agents, conversation, installation.config, signal.payload["request"])
-    if not await _is_meant(session, registry, signal, conversation, agent):
+    scene = Scene(signal, conversation, installation, agent)
+    if not await _is_meant(session, registry, scene):
         return
     refusal = await _refusal(session, signal, agent)
     if agent is None or refusal is not None:
@@ -71,26 +84,35 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
     await start(session, registry, _execution(signal, agent, request))
 
 
-async def _is_meant(
-    session: TenantSession,
-    registry: Registry,
-    signal: Signal,
-    conversation: Conversation,
-    agent: Agent | None,
-) -> bool:
-    payload = signal.payload
+async def _is_meant(session: TenantSession, registry: Registry, scene: Scene) -> bool:
+    payload, agent, config = scene.signal.payload, scene.agent, scene.installation.config
     if payload["author"]["kind"] != "person":
-        return not await _loops(session, registry, signal, conversation)
+        return not await _loops(session, registry, scene)
     if payload["addressed"]:
         return True
-    follows = agent is not None and bool(agent.policies.get("follow_threads"))
-    return follows and agent is not None and conversation.agent_id == agent.id
+    if agent is None or scene.conversation.agent_id != agent.id:
+        return False
+    return bool(agent.policies.get("follow_threads", config.get("follow_threads", False)))
 
 
-async def _loops(
-    session: TenantSession, registry: Registry, signal: Signal, conversation: Conversation
-) -> bool:
+async def _loops(session: TenantSession, registry: Registry, scene: Scene) -> bool:
     """Whether we have answered machines often enough since a person last wrote in this thread."""
+    allowed = int(scene.installation.config.get("max_automated_turns", MAX_AUTOMATED_TURNS))
+    if await _automated_turns(session, scene.conversation) < allowed:
+        return False
+    signal = scene.signal
+    stopped = NewSignal(
+        "agent.loop.stopped",
+        {"conversation_id": str(scene.conversation.id), "author": signal.payload["author"]},
+        SYSTEM,
+        dedupe_key=f"agent.loop.stopped:{signal.id}",
+        correlation_id=signal.correlation_id,
+    )
+    await emit(session, registry, stopped)
+    return True
+
+
+async def _automated_turns(session: TenantSession, conversation: Conversation) -> int:
     here = Message.conversation_id == conversation.id
     spoke = select(func.coalesce(func.max(Message.sent_at_ms), 0)).where(
         here, Message.author_kind == "person"
@@ -98,15 +120,7 @@ async def _loops(
     turns = select(func.count(func.distinct(Message.directive_id))).where(
         here, Message.author_kind == "self", Message.sent_at_ms > spoke.scalar_subquery()
     )
-    if int(await session.scalar(turns) or 0) < MAX_AUTOMATED_TURNS:
-        return False
-    payload = {"conversation_id": str(conversation.id), "author": signal.payload["author"]}
-    key = f"agent.loop.stopped:{signal.id}"
-    stopped = NewSignal(
-        "agent.loop.stopped", payload, SYSTEM, dedupe_key=key, correlation_id=signal.correlation_id
-    )
-    await emit(session, registry, stopped)
-    return True
+    return int(await session.scalar(turns) or 0)
 
 
 async def _refusal(session: TenantSession, signal: Signal, agent: Agent | None) -> str | None:
