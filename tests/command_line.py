@@ -106,6 +106,7 @@ def _command(words: tuple[str, ...], environment: Mapping[str, str], streams: li
     for number, path in enumerate(streams):
         flags = os.O_RDONLY if number == 0 else os.O_CREAT | os.O_WRONLY
         os.dup2(os.open(path, flags, 0o600), number)
+    sys.stdin = os.fdopen(os.dup(0))  # multiprocessing gave it the null device
     main(list(words))
 
 

@@ -126,10 +126,13 @@ def retry(directive_id: str, org: str, as_json: bool) -> None:
 )
 @click.argument("directive_id", metavar="ID")
 @options.org
-@click.option("--sent/--not-sent", required=True, default=None, help="What you saw.")
+@click.option("--sent", "seen", flag_value="sent", help="It is there.")
+@click.option("--not-sent", "seen", flag_value="not sent", help="It is not there: send it again.")
 @options.as_json
-def resolve(directive_id: str, org: str, sent: bool, as_json: bool) -> None:
-    _decide("resolve", directive_id, org, as_json, sent=sent)
+def resolve(directive_id: str, org: str, seen: str | None, as_json: bool) -> None:
+    if seen is None:  # no default: a wrong guess posts twice, or never
+        raise click.UsageError("Say what you saw on the far side: --sent or --not-sent.")
+    _decide("resolve", directive_id, org, as_json, sent=seen == "sent")
 
 
 def _decide(verb: str, directive_id: str, org: str, as_json: bool, **more: Any) -> None:
