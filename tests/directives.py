@@ -30,11 +30,11 @@ from fleetprompt.runtime.directives import (
 from fleetprompt.runtime.directives.register import register
 from fleetprompt.runtime.jobs import claim
 from fleetprompt.runtime.jobs.run import run_job
+from fleetprompt.runtime.register import _death_kind
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.tenancy import TenantSession
 from tests.house import ACME, House
-from tests.jobs import KINDS
 
 AGENT = Actor("agent", "a1", "Fleet")
 PERSON = Actor("human", "u1", "Ada")
@@ -46,7 +46,7 @@ class FarSide:
 
     acts: ok (done, answered), lost (done, no answer), silent (not done, no answer), gone (the same, and nobody can be
     asked), retry, busy (a forgiven retry), refuse, raise (done, then an exception).
-    looks: truth (what the file says), unclear, busy (ask again).
+    looks: truth (what the file says), unclear, busy (ask again). parts: acts of single parts.
     """
 
     def __init__(
@@ -55,12 +55,13 @@ class FarSide:
         self.ledger = ledger
         self.acts = acts
         self.looks = looks
+        self.parts: dict[int, Sequence[str]] = {}
 
     async def plan(self, session: TenantSession, directive: Directive) -> Sequence[dict[str, Any]]:
         return [{"text": text} for text in directive.arguments["texts"]]
 
     async def perform(self, effect: EffectTry) -> Outcome:
-        act = self._next(self.acts, "try", effect)
+        act = self._next(self.parts.get(effect.part, self.acts), "try", effect)
         if act in ("ok", "lost", "raise"):
             self._write("done", effect)
         if act == "raise":
@@ -121,6 +122,8 @@ class Arguments(BaseModel):
 def registry_for(far: FarSide, **values: Any) -> Registry:
     """A registry that knows the far side's directive, and the kinds of jobs that leave marks."""
     registry = Registry()
+    registry.add_signal("job.died", "A job was given up.")
+    registry.add_job(_death_kind(registry))
     register(registry)
     registry.add_directive(DirectiveType(POST, "A test's effect.", Arguments, far, **values))
     return registry
@@ -137,8 +140,7 @@ async def ask(house: House, registry: Registry, key: str = "k1", **values: Any) 
 async def run_once(house: House, registry: Registry, worker: str = "w") -> str | None:
     """Let the time of the next job come, and run it; its outcome, None if there is none."""
     await house.rows("update public.job set scheduled_at = now() where state = 'available'")
-    kinds = {name: kind for name, kind in registry.jobs.items() if name not in KINDS or name == "job.died"}
-    jobs = await claim.claim(house.database, worker, list(kinds), 1, 30.0)
+    jobs = await claim.claim(house.database, worker, list(registry.jobs), 1, 30.0)
     return await run_job(house.tenancy, registry.jobs, worker, jobs[0]) if jobs else None
 
 

@@ -114,7 +114,7 @@ async def _settle(session: TenantSession, effect: Effect, sent: bool) -> None:
     if sent:
         await move(session, effect, EffectState.SENT, receipt={"resolved": "sent"}, finished_at=func.now())
     else:
-        await move(session, effect, EffectState.PLANNED, first_tried_at=None)
+        await move(session, effect, EffectState.PLANNED, first_tried_at=None, tries=0)
 
 
 async def _find(session: TenantSession, directive_id: UUID) -> Directive:

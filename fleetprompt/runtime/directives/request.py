@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
@@ -72,7 +73,18 @@ async def enqueue_run(session: TenantSession, directive: Directive) -> None:
 
 def digest(arguments: Mapping[str, Any]) -> str:
     """What an approval binds: the exact arguments."""
-    return hashlib.sha256(canonical(arguments).encode()).hexdigest()
+    return hashlib.sha256(canonical(_as_stored(arguments)).encode()).hexdigest()
+
+
+def _as_stored(value: Any) -> Any:
+    """Whole numbers as integers: jsonb spells 1e22 out and knows no -0.0, so they come back as something else."""
+    if isinstance(value, dict):
+        return {key: _as_stored(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_stored(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(Decimal(repr(value)))
+    return value
 
 
 def _row(registry: Registry, new: NewDirective) -> dict[str, Any]:

@@ -31,7 +31,7 @@ async def tell(
     by: Actor | None = None,
     **more: Any,
 ) -> None:
-    """Emit one of them; deduplicated by directive, name and attempt, so that a second failure is a second fact."""
+    """Emit one of them, beside the guarded move that it reports: the move happens once, so needs no dedupe key."""
     payload = {
         "directive_id": str(directive.id),
         "directive": directive.name,
@@ -45,7 +45,6 @@ async def tell(
             name,
             payload,
             by or Actor(directive.actor_kind, directive.actor_id, directive.actor_name),
-            dedupe_key=f"{name}:{directive.id}:{directive.attempt}",
             correlation_id=directive.correlation_id,
             causation_id=directive.id,
             installation_id=directive.installation_id,
