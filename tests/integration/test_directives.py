@@ -100,6 +100,21 @@ async def test_arguments_that_do_not_fit_are_refused_in_words(house: House, ledg
             await request(session, Registry(), NewDirective("nope", "k", {}, "", AGENT))
 
 
+async def test_what_postgres_cannot_hold_is_replaced_in_arguments_and_summary(
+    house: House, ledger: Path
+) -> None:
+    """A model may write anything."""
+    registry = registry_for(FarSide(ledger))
+    new = NewDirective(
+        POST, "k", {"texts": ["a\x00b"], "number": float("inf")}, "so\x00 it\ud800 goes", AGENT
+    )
+    async with house.tenancy.session(ACME) as session:
+        await request(session, registry, new)
+    row = await the_directive(house)
+    assert json.loads(row["arguments"]) == {"texts": ["a\ufffdb"], "number": None}
+    assert row["summary"] == "so\ufffd it\ufffd goes"
+
+
 async def test_a_transaction_that_failed_requested_nothing(house: House, ledger: Path) -> None:
     registry = registry_for(FarSide(ledger))
     with contextlib.suppress(ZeroDivisionError):

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from fleetprompt.kernel import clock
 from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.kernel.ids import DirectiveId, new_id
-from fleetprompt.kernel.json import canonical
+from fleetprompt.kernel.json import canonical, clean, clean_text
 from fleetprompt.model import Directive
 from fleetprompt.model.states import DirectiveState
 from fleetprompt.runtime.directives.tell import tell
@@ -98,7 +98,7 @@ def _row(registry: Registry, new: NewDirective) -> dict[str, Any]:
         "state": DirectiveState.AWAITING_APPROVAL if asks else DirectiveState.REQUESTED,
         "arguments": arguments,
         "arguments_digest": digest(arguments),
-        "summary": new.summary,
+        "summary": clean_text(new.summary),
         "actor_kind": new.actor.kind,
         "actor_id": new.actor.id,
         "actor_name": new.actor.name,
@@ -121,7 +121,9 @@ def _validated(registry: Registry, new: NewDirective) -> dict[str, Any]:
             f"There is no directive {new.name!r}.", f"Known: {', '.join(sorted(registry.directives))}."
         )
     try:
-        return kind.arguments.model_validate(dict(new.arguments)).model_dump(mode="json")
+        arguments = kind.arguments.model_validate(dict(new.arguments)).model_dump(mode="json")
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, fault["loc"])) + ": " + fault["msg"] for fault in error.errors())
         raise InvalidInput(f"{new.name} does not take these arguments: {fields}.") from error
+    cleaned: dict[str, Any] = clean(arguments)  # a model may have written them
+    return cleaned
