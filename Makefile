@@ -3,7 +3,17 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
+# Written last, so that a broken install is done again.
+READY := .venv/.ready
 JOBS ?= 2
+
+# Runs a quiet command and says every few seconds that it still does.
+define with_progress
+{ $(1); } & pid=$$!; began=$$SECONDS; \
+	while kill -0 $$pid 2>/dev/null; do sleep 1; \
+		(( (SECONDS - began) % 5 )) || printf '  ... %s s\n' $$((SECONDS - began)); done; \
+	wait $$pid
+endef
 
 .PHONY: demo up test check unit lock clean bench
 .DEFAULT_GOAL := help
@@ -11,32 +21,34 @@ JOBS ?= 2
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-.venv: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "FleetPrompt needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "Installing FleetPrompt's dependencies into .venv (once, about a minute) ..."
-	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch .venv
+.venv: $(READY)
 
-demo: .venv ## play the main scene on the embedded database: no account, no key
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "FleetPrompt needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing FleetPrompt and its dependencies into .venv (once; a minute or two) ..."
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv .venv
+	@$(call with_progress,$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock)
+	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## play the main scene on the embedded database: no account, no key
 	@$(BIN)/fleetprompt demo
 
-up: .venv ## serve for real: web, worker and listener in one process
+up: $(READY) ## serve for real: web, worker and listener in one process
 	@$(BIN)/fleetprompt up
 
-check: .venv ## ruff, mypy (strict), import rules
+check: $(READY) ## ruff, mypy (strict), import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-unit: .venv ## the tests alone
+unit: $(READY) ## the tests alone
 	$(BIN)/pytest -n $(JOBS)
 
 test: check unit ## everything
 
-lock: .venv ## resolve requirements.lock anew (needs a package index)
+lock: $(READY) ## resolve requirements.lock anew (needs a package index)
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
 
