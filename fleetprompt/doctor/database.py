@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from fleetprompt.composition import House
 from fleetprompt.database import scripts
 from fleetprompt.database.migrate import current_revision
-from fleetprompt.doctor.finding import Finding, fail, ok, warn
+from fleetprompt.doctor.finding import Finding, counted, fail, ok, warn
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Organization
@@ -53,7 +53,7 @@ def check_tenants(organizations: Sequence[Organization]) -> list[Finding]:
         )
         for one in behind
     ]
-    return findings or [ok("migrations", f"{len(organizations)} organizations at {head}")]
+    return findings or [ok("migrations", f"{counted(len(organizations), 'organization')} at {head}")]
 
 
 async def check_orphans(house: House, slugs: Collection[TenantSlug] | None, *, mend: bool) -> list[Finding]:

@@ -38,3 +38,8 @@ def warn(check: str, detail: str, remedy: str, org: str | None = None) -> Findin
 def fail(check: str, detail: str, remedy: str, org: str | None = None) -> Finding:
     """Somebody has to do something."""
     return Finding(check, Level.FAIL, detail, remedy, org)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 dead letter`, `2 dead letters`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

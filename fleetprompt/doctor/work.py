@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import func, select, text
 
 from fleetprompt.composition import House
-from fleetprompt.doctor.finding import Finding, fail, ok, warn
+from fleetprompt.doctor.finding import Finding, counted, fail, ok, warn
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Directive
 from fleetprompt.model.states import DirectiveState, InstallationState
@@ -61,13 +61,17 @@ def judge_jobs(jobs: Jobs, org: str) -> list[Finding]:
     findings = []
     if jobs.dead:
         remedy = f"See: fleetprompt jobs list --org {org} --state dead; then jobs retry or discard."
-        findings.append(warn("jobs", f"{jobs.dead} dead letters", remedy, org))
+        findings.append(warn("jobs", counted(jobs.dead, "dead letter"), remedy, org))
     if jobs.stuck:
         remedy = "A worker takes them over; is one running? fleetprompt worker"
-        findings.append(fail("jobs", f"{jobs.stuck} hang with workers that are gone", remedy, org))
+        findings.append(
+            fail("jobs", f"{counted(jobs.stuck, 'job')} left by workers that are gone", remedy, org)
+        )
     if jobs.overdue:
         remedy = "Start a worker, or another one: fleetprompt worker"
-        findings.append(warn("jobs", f"{jobs.overdue} wait for more than a minute", remedy, org))
+        findings.append(
+            warn("jobs", f"{counted(jobs.overdue, 'job')} due for more than a minute", remedy, org)
+        )
     return findings or [ok("jobs", f"{jobs.in_all} unfinished, none stuck", org)]
 
 
@@ -75,19 +79,23 @@ async def check_directives(house: House, org: TenantSlug) -> list[Finding]:
     """Nothing waits for a person."""
     async with house.tenancy.session(org) as session:
         states = (DirectiveState.OUTCOME_UNKNOWN, DirectiveState.AWAITING_APPROVAL)
-        counted = select(Directive.state, func.count()).where(Directive.state.in_(states))
-        rows = await session.execute(counted.group_by(Directive.state))
-        count = dict(rows.tuples().all())
+        query = select(Directive.state, func.count()).where(Directive.state.in_(states))
+        rows = await session.execute(query.group_by(Directive.state))
+        count: dict[str, int] = dict(rows.all())
     listing = f"fleetprompt directives list --org {org} --state"
     findings = []
     if unknown := count.get(DirectiveState.OUTCOME_UNKNOWN):
         remedy = (
             f"Look on the far side, then: directives resolve ID --sent|--not-sent. {listing} outcome_unknown"
         )
-        findings.append(warn("directives", f"{unknown} of unknown outcome", remedy, org))
+        findings.append(
+            warn("directives", f"{counted(unknown, 'directive')} of unknown outcome", remedy, org)
+        )
     if waiting := count.get(DirectiveState.AWAITING_APPROVAL):
         remedy = f"{listing} awaiting_approval; then directives approve ID, or reject ID."
-        findings.append(warn("directives", f"{waiting} wait for approval", remedy, org))
+        findings.append(
+            warn("directives", f"{counted(waiting, 'directive')} waiting for approval", remedy, org)
+        )
     return findings or [ok("directives", "none waits for a person", org)]
 
 
@@ -101,20 +109,23 @@ def judge_installation(one: Status, org: str) -> Finding:
     """Of one installation."""
     check = f"{one.package} {one.name}".strip()
     advice = one.remedy or f"fleetprompt package status {one.package} --org {org}"
+    configure = f"fleetprompt package configure {one.package} --org {org}"
     if one.state in (InstallationState.FAILED, InstallationState.NEEDS_CONFIG):
-        configure = f"fleetprompt package configure {one.package} --org {org}"
         return fail(check, f"{one.state}: {one.error or 'see its status'}", configure, org)
     if one.state != InstallationState.INSTALLED:
         return ok(check, one.state, org)
     if not one.is_listened_to:
         return warn(check, "installed, but no listener holds it", "Run: fleetprompt up", org)
     if one.connection == "error":
-        return fail(check, f"needs you: {one.last_error}", advice, org)
+        mending = advice if "package configure" in advice else f"{advice} Then: {configure}"
+        return fail(check, f"needs you: {one.last_error}", mending, org)
     if one.connection != "connected":
         return warn(
             check, f"{one.connection or 'not connected yet'}: {one.last_error or 'it tries'}", advice, org
         )
     if one.stuck:
         remedy = f"fleetprompt directives list --org {org} --state failed"
-        return warn(check, f"connected, {one.stuck} directives failed or of unknown outcome", remedy, org)
+        return warn(
+            check, f"connected; {counted(one.stuck, 'directive')} failed or of unknown outcome", remedy, org
+        )
     return ok(check, f"connected as @{one.account}", org)

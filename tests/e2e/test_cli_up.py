@@ -1,0 +1,146 @@
+"""The commands that stay: they serve, and stop when told, within five seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+from fleetprompt.credentials import KEY_FILE
+from tests.command_line import CommandLine
+from tests.database import reachable_directory
+from tests.house import GLOBEX, fresh_house
+
+STOP_S = 5.0
+
+
+@contextlib.asynccontextmanager
+async def staying(run: CommandLine, *words: str, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A command that stays; killed at the end if the test did not stop it."""
+    process = await run.start(*words, **more)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def line(process: asyncio.subprocess.Process, pattern: str) -> re.Match[str]:
+    """The first line of stdout that matches."""
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while raw := await process.stdout.readline():
+            if found := re.search(pattern, raw.decode()):
+                return found
+    raise AssertionError(f"it ended without saying {pattern}")
+
+
+async def stopped(process: asyncio.subprocess.Process, number: signal.Signals = signal.SIGINT) -> int:
+    """Stop it; the exit code. Fails if it takes too long."""
+    began = time.monotonic()
+    process.send_signal(number)
+    await asyncio.wait_for(process.wait(), 20)
+    assert time.monotonic() - began < STOP_S
+    assert process.returncode is not None
+    return process.returncode
+
+
+async def test_up_on_an_empty_directory_serves_answers_readyz_and_stops_on_ctrl_c() -> None:
+    with reachable_directory() as directory:
+        data_dir = directory / "data"
+        run = CommandLine({"FLEETPROMPT_DATA_DIR": str(data_dir), "FLEETPROMPT_PORT": "0"})
+        async with staying(run, "up") as up:
+            base = (await line(up, r"serves on (http://\S+)"))[1]
+            async with httpx2.AsyncClient(base_url=base) as client:
+                ready = await client.get("/readyz")
+                assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+            await line(up, r"database +embedded, in " + re.escape(str(data_dir)))
+            made = await run.ok("org", "create", "acme")  # a second process shares the server
+            assert "acme is active" in made.out
+            assert await stopped(up) == 0
+        assert (data_dir / KEY_FILE).stat().st_mode & 0o077 == 0
+        await _server_is_gone(data_dir)
+
+
+async def _server_is_gone(data_dir: Path) -> None:
+    async with asyncio.timeout(10):
+        while (data_dir / "postgres" / "cluster" / "postmaster.pid").exists():
+            await asyncio.sleep(0.05)
+
+
+async def test_up_says_what_there_is_and_what_to_do_next() -> None:
+    async with (
+        fresh_house() as house,
+        staying(CommandLine.on(house.url, FLEETPROMPT_PORT="0"), "up") as up,
+    ):
+        await line(up, r"model +builtin")
+        await line(up, r"organization +acme: no connections yet")
+        await line(up, r"organization +globex")
+        assert "agent create" in (await line(up, r"Next: (.*)"))[1]
+        assert await stopped(up, signal.SIGTERM) == 0
+
+
+async def test_web_worker_and_listener_run_apart_and_the_scrape_tells_what_waits() -> None:
+    async with fresh_house() as house:
+        run = CommandLine.on(house.url, FLEETPROMPT_PORT="0")
+        dead = "insert into public.job (id, tenant, kind, args, state) values (gen_random_uuid(), $1, 'x', '{}', $2)"
+        await house.rows(dead, GLOBEX, "dead")
+        await house.rows(dead, GLOBEX, "available")  # of a kind that no worker knows
+        async with (
+            staying(run, "web") as web,
+            staying(run, "worker") as worker,
+            staying(run, "listener") as listener,
+        ):
+            base = (await line(web, r"listens on (http://\S+)"))[1]
+            await asyncio.gather(line(worker, "worker runs"), line(listener, "listener runs"))
+            async with httpx2.AsyncClient(base_url=base) as client:
+                families = text_string_to_metric_families((await client.get("/metrics")).text)
+            samples = {(s.name, s.labels.get("state")): s.value for f in families for s in f.samples}
+            assert samples["fleetprompt_jobs_queued", "dead"] == 1
+            assert samples["fleetprompt_jobs_queued", "available"] >= 1
+            assert samples["fleetprompt_job_oldest_seconds", None] > 0
+            async with asyncio.timeout(10):
+                while not await house.value("select count(*) from public.worker"):
+                    await asyncio.sleep(0.05)
+            assert await asyncio.gather(*(stopped(one) for one in (web, worker, listener))) == [0, 0, 0]
+        assert await house.value("select count(*) from public.worker") == 0
+
+
+async def test_readyz_says_why_it_cannot_work_and_recovers() -> None:
+    async with (
+        fresh_house() as house,
+        staying(CommandLine.on(house.url, FLEETPROMPT_PORT="0"), "web") as web,
+    ):
+        base = (await line(web, r"listens on (http://\S+)"))[1]
+        was = await house.value("select version_num from public.alembic_version")
+        async with httpx2.AsyncClient(base_url=base) as client:
+            await house.rows("update public.alembic_version set version_num = 'another'")
+            away = await client.get("/readyz")
+            assert (away.status_code, "fleetprompt migrate" in away.json()["reason"]) == (503, True)
+            await house.rows("update public.alembic_version set version_num = $1", was)
+            assert (await client.get("/readyz")).status_code == 200
+        assert await stopped(web) == 0
+
+
+async def test_a_port_in_use_ends_the_start_with_advice() -> None:
+    async with fresh_house() as house:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            run = CommandLine.on(house.url, FLEETPROMPT_PORT=str(taken.getsockname()[1]))
+            said = await run("up")
+        assert (said.code, "FLEETPROMPT_PORT" in said.err.splitlines()[-1]) == (1, True)
+
+
+async def test_a_setting_that_cannot_be_ends_the_start_and_not_a_job() -> None:
+    async with fresh_house() as house:
+        said = await CommandLine.on(house.url)("worker", FLEETPROMPT_MODEL="openai:gpt-5")
+        assert said.code == 1
+        assert "FLEETPROMPT_MODEL_API_KEY" in said.err
