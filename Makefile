@@ -48,6 +48,9 @@ unit: $(READY) ## the tests alone
 
 test: check unit ## everything
 
+bench: $(READY) ## measure, each figure beside a floor of the same run
+	@$(BIN)/python -m bench
+
 lock: $(READY) ## resolve requirements.lock anew (needs a package index)
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
