@@ -56,7 +56,8 @@ def _facts(node: Node) -> Iterable[str]:
         yield f"by {facts['actor_kind']} {facts['actor_name'] or facts['actor_id']}"
         yield f"at {node.began_at:%H:%M:%S.%f}"[:-3]
     if node.kind == "execution":
-        yield f"{facts['steps']} steps, {_tokens(facts)}, {cost(facts['cost_usd'])}"
+        steps = "1 step" if facts["steps"] == 1 else f"{facts['steps']} steps"
+        yield f"{steps}, {_tokens(facts)}, {cost(facts['cost_usd'])}"
     if node.kind == "model_call" and node.state == "answered":
         yield f"{_tokens(facts)}, {cost(facts['cost_usd'])}"
     if node.kind == "directive":
