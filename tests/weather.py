@@ -22,6 +22,9 @@ from tests import killing
 from tests.openai_stub import OpenAIStub
 from tests.town import Town, town
 
+PATIENT = {"lease_s": 5.0, "heartbeat_s": 0.5}
+"""Nobody dies here, and a busy machine must not make a job look orphaned."""
+
 
 @dataclass
 class Service:
@@ -62,7 +65,8 @@ async def serve(settings: dict[str, Any], log: str) -> None:
 @contextlib.contextmanager
 def running(play: Town, *, fault: str = "", **settings: object) -> Iterator[Service]:
     """The service; at the end it must still live (unless a fault point was armed) and have nothing to complain of."""
-    values = play.settings.model_dump() | {"log_level": "WARNING", "log_format": "json"} | settings
+    patience = {} if fault else PATIENT
+    values = play.settings.model_dump() | {"log_level": "WARNING", "log_format": "json"} | patience | settings
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
         with killing.running(serve, values, str(log), fault=fault) as process:
@@ -70,7 +74,8 @@ def running(play: Town, *, fault: str = "", **settings: object) -> Iterator[Serv
             yield service
             if not fault:
                 assert process.exitcode is None, f"the service died: {service.lines()}"
-            assert service.complaints() == []
+            complaints = service.complaints()
+            assert complaints == [], complaints
 
 
 @contextlib.asynccontextmanager

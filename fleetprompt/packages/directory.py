@@ -24,7 +24,7 @@ async def enroll(session: TenantSession, installation: Installation, *, enabled:
 
     The last act of its transaction. Raises IntegrityError (ACCOUNT_TAKEN) if another installation has the account.
     """
-    tenant = await _lay_role_down(session)
+    tenant = await lay_role_down(session)
     values = {
         "account_key": installation.account["key"],
         "generation": installation.generation,
@@ -38,14 +38,14 @@ async def enroll(session: TenantSession, installation: Installation, *, enabled:
 
 async def disable(session: TenantSession, installation: Installation) -> None:
     """Stop listening. The last act of its transaction."""
-    await _lay_role_down(session)
+    await lay_role_down(session)
     off = update(Connection).where(Connection.installation_id == installation.id)
     await session.execute(off.values(enabled=False, generation=installation.generation))
 
 
 async def remove(session: TenantSession, installation: Installation) -> None:
     """Free the account. The last act of its transaction."""
-    await _lay_role_down(session)
+    await lay_role_down(session)
     await session.execute(delete(Connection).where(Connection.installation_id == installation.id))
 
 
@@ -67,7 +67,8 @@ async def is_listened_to(database: Database, installation_id: UUID) -> bool:
         return await session.scalar(held) is not None
 
 
-async def _lay_role_down(session: TenantSession) -> TenantSlug:
+async def lay_role_down(session: TenantSession) -> TenantSlug:
+    """Go on as the service's own role, on the registry alone."""
     await session.flush()
     await session.execute(
         text("select set_config('role', 'none', true), set_config('search_path', 'public', true)")

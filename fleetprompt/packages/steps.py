@@ -18,6 +18,7 @@ from fleetprompt.packages import directory
 from fleetprompt.packages.default_agent import ensure_agent
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Probe
+from fleetprompt.packages.resume import run_soon, unblock
 from fleetprompt.packages.telling import tell
 from fleetprompt.runtime.directives import EffectTry
 from fleetprompt.runtime.moves import move
@@ -130,10 +131,11 @@ class Configure:
         await house.vault.adopt(session, installation.id, effect.request["label"])
         changed = effect.request["changed"]
         await tell_step(house, session, installation, effect, "package.configured", changed=changed)
-        receipt = receipt_of(installation)
+        receipt, waiting = receipt_of(installation), await unblock(session, installation.id)
         if house.installers.find(installation.package).listens:
             is_on = installation.state == InstallationState.INSTALLED
             await directory.enroll(session, installation, enabled=is_on)
+        await run_soon(session, waiting)
         return Done(receipt)
 
 

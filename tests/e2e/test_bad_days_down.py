@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from fleetprompt.sandbox.mattermost import SandboxUser
+from fleetprompt.sandbox.mattermost import SandboxUser, posting
+from fleetprompt.sandbox.mattermost.announcing import announce
 from tests import weather
 from tests.house import ACME
 from tests.town import Town, town
@@ -106,8 +107,6 @@ def _nothing_for_us(play: Town, known: str) -> None:
 
 
 def _system_post(play: Town, author: SandboxUser, kind: str, text: str) -> None:
-    from fleetprompt.sandbox.mattermost import posting
-
     posting.create(play.chat.site, author, posting.Draft(play.support, text, type=kind, via="system"))
 
 
@@ -204,8 +203,6 @@ async def test_frames_that_overtake_each_other_or_come_twice_change_nothing() ->
 
 def _repeat_last_frames(play: Town) -> None:
     """The same frames again, with their old numbers, and the last post announced once more under a new one."""
-    from fleetprompt.sandbox.mattermost.announcing import announce
-
     site = play.chat.site
     for session in list(site.hub.sessions[play.bot.id].values()):
         for _, frame in list(session.sent)[-3:]:
