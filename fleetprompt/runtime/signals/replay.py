@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
+from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.kernel.ids import SignalId
 from fleetprompt.model import Signal
 from fleetprompt.runtime.jobs import enqueue
@@ -30,8 +31,17 @@ class Chosen:
 
 
 async def replay(session: TenantSession, registry: Registry, chosen: Chosen, actor: Actor) -> tuple[int, int]:
-    """Hand chosen signals to their handlers again; returns (signals, jobs) and leaves an audit signal."""
+    """Hand chosen signals to their handlers again; returns (signals, jobs) and leaves an audit signal.
+
+    Raises InvalidInput if nothing is chosen, or so much that it would have to be cut short.
+    """
+    if chosen == Chosen(ids=chosen.ids) and not chosen.ids:
+        raise InvalidInput("This would replay everything.", "Say which signals: by id, name or time.")
     signals = list(await session.scalars(_query(chosen)))
+    if len(signals) > REPLAY_LIMIT:
+        raise InvalidInput(
+            f"More than {REPLAY_LIMIT} signals are meant.", "Replay them in shorter spans of time."
+        )
     jobs = [job for one in signals for job in handler_jobs(registry, SignalId(one.id), as_new(one))]
     await enqueue(session, *jobs)
     payload = {"signals": len(signals), "jobs": len(jobs), "name": chosen.name}
@@ -40,19 +50,20 @@ async def replay(session: TenantSession, registry: Registry, chosen: Chosen, act
 
 
 def as_new(signal: Signal) -> NewSignal:
-    """A stored signal in the shape in which it was told."""
+    """A stored signal in the shape in which it was told. What a far side calls lane or position is another thing."""
+    lane, position = signal.payload.get("lane"), signal.payload.get("position")
     return NewSignal(
         signal.name,
         signal.payload,
         Actor(signal.actor_kind, signal.actor_id, signal.actor_name),
         correlation_id=signal.correlation_id,
-        lane=signal.payload.get("lane"),
-        position=signal.payload.get("position", 0),
+        lane=lane if isinstance(lane, str) and isinstance(position, int) else None,
+        position=position if isinstance(position, int) else 0,
     )
 
 
 def _query(chosen: Chosen) -> Select[Signal]:
-    query = select(Signal).order_by(Signal.id).limit(REPLAY_LIMIT)
+    query = select(Signal).order_by(Signal.id).limit(REPLAY_LIMIT + 1)
     if chosen.ids:
         query = query.where(Signal.id.in_(chosen.ids))
     if chosen.name is not None:
