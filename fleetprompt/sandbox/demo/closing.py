@@ -48,9 +48,7 @@ def _show_posts(stage: Scene, threads: Threads) -> None:
 def _show_next(stage: Scene, place: Place, traced: str) -> None:
     screen = stage.screen
     screen.heading("What to try next")
-    screen.say(
-        "In another terminal, or after this has ended; the demo's database stays until you delete .demo:"
-    )
+    screen.say("In another terminal, or when this has ended (the demo's database stays):")
     for line in _ways_in(place):
         screen.write(f"    {line}")
     for text, about in NEXT:

@@ -81,7 +81,9 @@ async def _play(screen: Screen) -> int:
             threads = Threads()
             await closing.show(stage, threads, place)
             if not all_held:
-                screen.write(f"\nSomething did not hold. {stage.service.last_words()}")
+                screen.write(
+                    f"\nSomething did not hold; see what was checked, above. {stage.service.last_words()}"
+                )
                 return 1
             place.settle(stage.town.mattermost.http.port)
             if sys.stdin.isatty() and screen.is_terminal:
@@ -92,8 +94,10 @@ async def _play(screen: Screen) -> int:
 
 async def _stay_open(stage: Scene, threads: Threads) -> None:
     stage.screen.heading("Your turn")
-    with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is a way to leave
+    try:
         await Tail(stage.town, stage.screen, threads).run(stage.service)
+    except asyncio.CancelledError:  # Ctrl-C is a way to leave
+        stage.screen.write()
 
 
 @contextlib.asynccontextmanager

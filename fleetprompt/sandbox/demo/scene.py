@@ -138,7 +138,7 @@ def judge(scene: Scene) -> bool:
 
 
 def _show(screen: Screen, count: verdict.Count, what: str, misplaced: str) -> None:
-    claim = (
-        f"{count.expected} {what}: lost {count.lost}, doubled {count.doubled}, {misplaced} {count.misplaced}"
-    )
-    screen.verdict(count.is_good, claim)
+    claim = f"lost {len(count.lost)}, doubled {len(count.doubled)}, {misplaced} {len(count.misplaced)}"
+    screen.verdict(count.is_good, f"{count.expected} {what}: {claim}")
+    for finding in (*count.lost, *count.doubled, *count.misplaced):
+        screen.say(finding, indent="      ", first="    - ")

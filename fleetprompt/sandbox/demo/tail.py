@@ -23,8 +23,8 @@ Whatever you type is posted in #{CHANNEL} as {YOU}. Mention @{AGENT} to be answe
   /thread N text   reply in thread N (the numbers in square brackets)
   /quit            leave (Ctrl-C and Ctrl-D do, too)
 Try:  @{AGENT} help
-      @{AGENT} which orders are delayed?
-      /thread 1 @{AGENT} where is order 1043?"""
+      @{AGENT} where is order 1234?
+      /thread 1 @{AGENT} put order 1235 on hold because the lamp flickers"""
 
 
 class Tail:

@@ -29,12 +29,12 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Things that should have happened once each, and how often they did."""
+    """Things that should have happened once each, and those that did not happen so, in words."""
 
     expected: int
-    lost: int
-    doubled: int
-    misplaced: int = 0
+    lost: tuple[str, ...] = ()
+    doubled: tuple[str, ...] = ()
+    misplaced: tuple[str, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -55,11 +55,17 @@ def count_answers(asks: Sequence[Ask], answers: Sequence[LedgerEntry]) -> Count:
         asked[ask.where].append(ask)
     for entry in answers:
         given[entry.channel_id, entry.root_id].append(entry)
-    lost = sum(max(0, len(asked[where]) - len(given.get(where, ()))) for where in asked)
-    doubled = sum(max(0, len(given[where]) - len(asked[where])) for where in given if where in asked)
-    uncalled = sum(len(given[where]) for where in given if where not in asked)
-    wrong = sum(not _fits(*pair) for where in asked for pair in zip(asked[where], given[where], strict=False))
-    return Count(len(asks), lost, doubled, uncalled + wrong)
+    lost: list[str] = []
+    doubled: list[str] = []
+    misplaced: list[str] = []
+    for where in {**asked, **given}:
+        due, came = asked[where], given[where]
+        lost += [f"no answer to {ask.post.message!r}" for ask in due[len(came) :]]
+        too_many = [f"answered once too often: {entry.message!r}" for entry in came[len(due) :]]
+        (doubled if due else misplaced).extend(too_many)
+        pairs = zip(due, came, strict=False)
+        misplaced += [f"{a.post.message!r} was answered {e.message!r}" for a, e in pairs if not _fits(a, e)]
+    return Count(len(asks), tuple(lost), tuple(doubled), tuple(misplaced))
 
 
 def _fits(ask: Ask, entry: LedgerEntry) -> bool:
@@ -70,6 +76,9 @@ def _fits(ask: Ask, entry: LedgerEntry) -> bool:
 def count_holds(expected: Sequence[str], ledger: Iterable[Hold]) -> Count:
     """Each of these orders was put on hold once, and no other."""
     placed: Mapping[str, int] = Counter(hold.number for hold in ledger)
-    lost = sum(number not in placed for number in expected)
-    doubled = sum(count - 1 for number, count in placed.items() if number in expected)
-    return Count(len(expected), lost, doubled, sum(number not in expected for number in placed))
+    lost = [f"order {number} is not on hold" for number in expected if number not in placed]
+    doubled = [
+        f"order {number} was put on hold {count} times" for number, count in placed.items() if count > 1
+    ]
+    uncalled = [f"order {number} is on hold, and nobody asked" for number in placed if number not in expected]
+    return Count(len(expected), tuple(lost), tuple(doubled), tuple(uncalled))
