@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fleetprompt.database.engine import Database
 from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.runtime.jobs.enqueue import MAX_ATTEMPTS
 from fleetprompt.tenancy import Fence
 
 
@@ -100,14 +101,18 @@ with dead as (
 {_DEATH_NOTICE}
 """)
 # A worker that died twice on a job may have died of it: from then on the next try waits a little longer each time.
+# Attempts that were forgiven do not count, and they may be thousands: two to the power of those is no number.
 _REAP = text(f"""
-with dead as (
+with orphan as (
+    select id, least(attempt, {MAX_ATTEMPTS} - (max_attempts - attempt)) as tries from public.job
+    where state = 'running' and lease_until < now() for update skip locked),
+dead as (
     update public.job set worker = null, lease_until = null, last_error = 'its worker stopped answering',
         state = case when attempt >= max_attempts then 'dead' else 'available' end,
         finished_at = case when attempt >= max_attempts then now() end,
-        scheduled_at = now() + make_interval(secs => case when attempt <= 2 then 0 else least(60, 2 ^ attempt) end)
-    where id in (select id from public.job where state = 'running' and lease_until < now() for update skip locked)
-    returning *),
+        scheduled_at = now() + make_interval(secs => case when tries <= 2 then 0 else least(60, 2 ^ least(tries, 6)) end)
+    from orphan where job.id = orphan.id
+    returning job.*),
 notices as ({_DEATH_NOTICE} returning 1)
 select count(*) from dead
 """)

@@ -80,15 +80,13 @@ async def _write_down(work: Work, error: str) -> str:
     if work.last_attempt:
         await claim.die(work.tenancy.database, work.fence, error)
         return "dead"
-    await claim.postpone(
-        work.tenancy.database, work.fence, backoff_s(work.fence.attempt), error, forgive=False
-    )
+    await claim.postpone(work.tenancy.database, work.fence, backoff_s(work.tries), error, forgive=False)
     return "failed"
 
 
 def backoff_s(attempt: int) -> float:
     """Exponential with full jitter in its upper half: 1 s, 2 s, 4 s ... at most five minutes."""
-    return min(BACKOFF_CAP_S, 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+    return min(BACKOFF_CAP_S, 2.0 ** min(attempt - 1, 10)) * random.uniform(0.5, 1.0)
 
 
 def describe(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.runtime.jobs.enqueue import MAX_ATTEMPTS
 from fleetprompt.tenancy import Fence, Tenancy, TenantSession
 
 _LEAVE_TENANT = text("select set_config('role', 'none', true)")
@@ -45,6 +46,12 @@ class Work:
     def last_attempt(self) -> bool:
         """Whether a failure now is the last one."""
         return self.fence.attempt >= self.max_attempts
+
+    @property
+    def tries(self) -> int:
+        """Attempts that count, this one included: those that were forgiven raised `max_attempts` too."""
+        left = self.max_attempts - self.fence.attempt
+        return max(1, min(self.fence.attempt, MAX_ATTEMPTS - left))
 
     @asynccontextmanager
     async def step(self) -> AsyncIterator[TenantSession]:

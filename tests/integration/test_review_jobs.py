@@ -1,0 +1,61 @@
+"""Jobs that have been tried very often, and heads of lanes that nobody can run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from fleetprompt.runtime.jobs import NewJob, claim
+from fleetprompt.runtime.jobs.run import run_job
+from tests.house import House, fresh_house
+from tests.jobs import add, prepare, registry_of
+
+MANY = 5000  # claims of a job that a rate limit had postponed, forgiven, for hours
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with fresh_house() as made:
+        await prepare(made)
+        yield made
+
+
+async def tried_often(house: House, kind: str) -> None:
+    """A job that was claimed many times and has all of its attempts left."""
+    await add(house, NewJob(kind, {"note": "often"}))
+    await house.rows("update public.job set attempt = $1, max_attempts = $2", MANY, MANY + 8)
+
+
+async def orphan(house: House) -> None:
+    """As if its worker had been killed."""
+    await claim.claim(house.database, "gone", ["mark"], 10, 30.0)
+    await house.rows("update public.job set lease_until = now() - interval '1 s'")
+
+
+async def wait_s(house: House) -> float:
+    """Until it may be tried again."""
+    found = await house.value("select extract(epoch from scheduled_at - now())::float8 from public.job")
+    return float(found)
+
+
+async def test_a_job_that_was_postponed_for_hours_does_not_stop_the_reaper(house: House) -> None:
+    await tried_often(house, "mark")
+    await add(house, NewJob("mark", {"note": "another"}))
+    await orphan(house)
+    assert await claim.reap(house.database) == 2
+
+
+async def test_an_orphan_is_resumed_at_once_however_often_it_was_postponed_before(house: House) -> None:
+    await tried_often(house, "mark")
+    await orphan(house)
+    await claim.reap(house.database)
+    assert await wait_s(house) <= 0
+
+
+async def test_the_first_failure_of_a_job_that_was_postponed_for_hours_waits_a_second(house: House) -> None:
+    await tried_often(house, "fail")
+    registry = registry_of()
+    [job] = await claim.claim(house.database, "w", ["fail"], 1, 30.0)
+    assert await run_job(house.tenancy, registry.jobs, "w", job) == "failed"
+    assert 0 < await wait_s(house) <= 1
