@@ -9,14 +9,17 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from adapters.mattermost.settings import MattermostSettings, Pace
 from fleetprompt import listener, worker
 from fleetprompt.composition import open_house
+from fleetprompt.connectors.mattermost import binding
 from fleetprompt.settings import Settings
 from tests import killing
 from tests.openai_stub import OpenAIStub
@@ -52,8 +55,9 @@ def _parsed(line: str) -> dict[str, Any]:
     return value if isinstance(value, dict) and "event" in value else {"event": line}
 
 
-async def serve(settings: dict[str, Any], log: str) -> None:
-    """Worker and listener until killed, all output into a file."""
+async def serve(settings: dict[str, Any], log: str, pace: dict[str, Any]) -> None:
+    """Worker and listener until killed, all output into a file. pace: `Pace` of its Mattermost connections."""
+    binding.MattermostSettings = partial(MattermostSettings, pace=Pace(**pace))  # type: ignore[misc,assignment]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(descriptor, stream.fileno())
@@ -63,13 +67,15 @@ async def serve(settings: dict[str, Any], log: str) -> None:
 
 
 @contextlib.contextmanager
-def running(play: Town, *, fault: str = "", **settings: object) -> Iterator[Service]:
+def running(
+    play: Town, *, fault: str = "", pace: Mapping[str, Any] | None = None, **settings: object
+) -> Iterator[Service]:
     """The service; at the end it must still live (unless a fault point was armed) and have nothing to complain of."""
     patience = {} if fault else PATIENT
     values = play.settings.model_dump() | {"log_level": "WARNING", "log_format": "json"} | patience | settings
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
-        with killing.running(serve, values, str(log), fault=fault) as process:
+        with killing.running(serve, values, str(log), dict(pace or {}), fault=fault) as process:
             service = Service(process, log)
             yield service
             if not fault:
