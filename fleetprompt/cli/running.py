@@ -66,7 +66,7 @@ def read_settings() -> Settings:
     from fleetprompt.settings import Settings
 
     try:
-        return Settings()
+        return Settings(_env_ignore_empty=True)  # `NAME=` in an environment file means unset
     except ValidationError as error:
         fault = error.errors()[0]
         name = "FLEETPROMPT_" + "_".join(str(part) for part in fault["loc"]).upper()

@@ -55,14 +55,16 @@ async def test_people_read_tables_of_at_most_100_columns() -> None:
 async def test_each_error_is_one_line_that_says_what_to_do() -> None:
     async with bare_house() as house:
         run = CommandLine.on(house.url)
-        bad, missing, away, unset, wrong = await asyncio.gather(
+        bad, missing, away, unset, wrong, level, broker = await asyncio.gather(
             run("org", "create", "No Good"),
             run("agent", "list", "--org", "nowhere"),
             run("org", "list", FLEETPROMPT_DATABASE_URL=NOWHERE),
             run("package", "list", FLEETPROMPT_MASTER_KEY=""),
             run("org", "list", FLEETPROMPT_PORT="eighty"),
+            run("org", "list", FLEETPROMPT_LOG_LEVEL="loud"),
+            run("org", "list", FLEETPROMPT_BROKER_URL="nats://127.0.0.1"),
         )
-        for said in (bad, missing, away, unset, wrong):
+        for said in (bad, missing, away, unset, wrong, level, broker):
             assert said.code == 1, said
             assert is_one_line(said.err), said
             assert said.out == ""
@@ -73,6 +75,8 @@ async def test_each_error_is_one_line_that_says_what_to_do() -> None:
         assert "FLEETPROMPT_MASTER_KEY" in unset.err
         assert "openssl rand" in unset.err
         assert "FLEETPROMPT_PORT" in wrong.err
+        assert "WARNING" in level.err
+        assert "Unset it" in broker.err
 
 
 async def test_wrong_usage_exits_2_and_the_organization_is_always_explicit() -> None:
