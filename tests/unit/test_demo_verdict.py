@@ -30,7 +30,7 @@ def counts(found: Count) -> tuple[int, int, int]:
 def test_each_ask_answered_once_in_order_is_good() -> None:
     first = ask("1042")
     second, direct = ask("1043", first.post.id), ask("1058", is_direct=True)
-    answers = [reply(first, "Order 1042"), reply(direct, "Order 1058"), reply(second, "Order 1043")]
+    answers = [reply(first, "order 1042"), reply(direct, "order 1058"), reply(second, "order 1043")]
     assert answered([first, second, direct], answers)
     assert count_answers([first, second, direct], answers) == Count(3)
     assert count_answers([first, second, direct], answers).is_good

@@ -39,7 +39,7 @@ from fleetprompt.database.embedded.layout import (
 from fleetprompt.kernel.errors import Conflict, Unavailable
 from fleetprompt.sandbox.loopback import HOST
 
-VERSION: Final = 1
+VERSION: Final = 2  # raise it when `setting` makes something else
 HOME: Final = ".demo"
 LEAVING_S: Final = 15.0  # a server whose demo was killed stops by itself within ten seconds
 

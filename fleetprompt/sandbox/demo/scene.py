@@ -18,6 +18,8 @@ DELAYED: Final = "1042"
 HELD_IN_DEATH: Final = "1051"
 ASKED_DIRECTLY: Final = "1058"
 ASKED_LAST: Final = "1300"
+LOOKED_UP: Final = "orders lookup"
+HELD: Final = "orders hold"
 QUIET_S: Final = 1.0  # an answer that comes a second time comes soon
 
 
@@ -35,16 +37,16 @@ class Scene:
     killed_in: Post | None = None
     """What it was about when it was killed."""
 
-    def ask(self, name: str, text: str, expects: str, root: Post | None = None) -> Post:
-        """Somebody mentions the agent in #support; an answer with these words is due."""
+    def ask(self, name: str, text: str, *expects: str, root: Post | None = None) -> Post:
+        """Somebody mentions the agent in #support; an answer that says this is due."""
         post = self.town.say(name, f"@{AGENT} {text}", root)
-        self.asks.append(Ask(post, is_direct=False, expects=tuple(expects.split())))
+        self.asks.append(Ask(post, is_direct=False, expects=expects))
         return post
 
-    def ask_directly(self, name: str, text: str, expects: str) -> None:
+    def ask_directly(self, name: str, text: str, *expects: str) -> None:
         """Somebody writes to the agent alone."""
         post = self.town.tell_agent(name, text)
-        self.asks.append(Ask(post, is_direct=True, expects=tuple(expects.split())))
+        self.asks.append(Ask(post, is_direct=True, expects=expects))
 
     @property
     def is_answered(self) -> bool:
@@ -63,12 +65,12 @@ async def ask_and_change(scene: Scene) -> Post:
     say("dana", "Morning! Ines called about her walnut desk again.")
     asked = "dana mentions @fleet at top level"
     async with screen.step(asked, f"{asked}: it looks order {DELAYED} up and answers in a thread"):
-        thread = scene.ask("dana", f"where is order {DELAYED}?", f"lookup {DELAYED}")
+        thread = scene.ask("dana", f"where is order {DELAYED}?", LOOKED_UP, DELAYED)
         await scene.answered()
     say("eli", "She is moving house, so it must not go out now.", thread)
     changed = "dana asks for a hold in that thread"
     async with screen.step(changed, f"{changed}: a directive does it, an answer says so"):
-        scene.ask("dana", "put it on hold because the customer moved", f"hold {DELAYED}", thread)
+        scene.ask("dana", "put it on hold because the customer moved", HELD, DELAYED, root=thread)
         scene.holds.append(DELAYED)
         await scene.answered()
     async with screen.step(
@@ -91,7 +93,7 @@ async def die_and_catch_up(scene: Scene, thread: Post) -> None:
         f"eli asks for a hold of order {HELD_IN_DEATH}; the order desk does it and does not answer"
     ):
         root = scene.ask(
-            "eli", f"put order {HELD_IN_DEATH} on hold because the address is wrong", f"hold {HELD_IN_DEATH}"
+            "eli", f"put order {HELD_IN_DEATH} on hold because the address is wrong", HELD, HELD_IN_DEATH
         )
         scene.holds.append(HELD_IN_DEATH)
         await service.during(_reached(desk.kept_silent))
@@ -112,11 +114,11 @@ async def die_and_catch_up(scene: Scene, thread: Post) -> None:
 
 def _post_while_down(scene: Scene, thread: Post, root: Post) -> None:
     before = len(scene.town.mattermost.ledger)
-    scene.ask("dana", f"where is order {DELAYED} now?", f"lookup {DELAYED} hold", thread)
-    scene.ask("eli", f"where is order {HELD_IN_DEATH}?", f"lookup {HELD_IN_DEATH}", root)
+    scene.ask("dana", f"where is order {DELAYED} now?", LOOKED_UP, DELAYED, "on hold yes", root=thread)
+    scene.ask("eli", f"where is order {HELD_IN_DEATH}?", LOOKED_UP, HELD_IN_DEATH, "on hold yes", root=root)
     scene.town.say("dana", "Is it me, or is fleet very quiet?")
-    scene.ask_directly("eli", f"where is order {ASKED_DIRECTLY}?", f"lookup {ASKED_DIRECTLY}")
-    scene.ask("dana", f"where is order {ASKED_LAST}?", f"lookup {ASKED_LAST}")
+    scene.ask_directly("eli", f"where is order {ASKED_DIRECTLY}?", LOOKED_UP, ASKED_DIRECTLY)
+    scene.ask("dana", f"where is order {ASKED_LAST}?", LOOKED_UP, ASKED_LAST)
     scene.missed = {entry.post_id for entry in scene.town.mattermost.ledger[before:]}
 
 

@@ -26,6 +26,7 @@ async def connect(screen: Screen, town: Town, environment: Mapping[str, str]) ->
         await command(
             environment, "agent", "create", AGENT, *org, "--purpose", "Helps the support team with orders.",
             "--tool", "orders.lookup", "--tool", "orders.hold", "--model", "builtin",
+            "--limit", "runs_per_person_per_hour=10000",  # dana asks in every run, and a demo may run often
         )  # fmt: skip
     async with screen.step("package mattermost, installed for it"):
         await command(

@@ -54,8 +54,13 @@ class Town:
 
     async def __aenter__(self) -> Self:
         await self._servers.__aenter__()
-        await self._servers.enter_async_context(self.mattermost)
-        await self._servers.enter_async_context(self.desk)
+        try:
+            await self._servers.enter_async_context(self.mattermost)
+            await self._servers.enter_async_context(self.desk)
+        except OSError as error:
+            raise DemoFailed(
+                f"The sandbox cannot listen on loopback: {error.strerror}.", "Try again."
+            ) from error
         self._settle()
         self.began_after = len(self.mattermost.ledger)
         return self

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fleetprompt.sandbox.mattermost import LedgerEntry, Post
 from fleetprompt.sandbox.order_desk import Hold
 
+FAILED: Final = "did not work"  # the builtin planner's words
 Where = tuple[str, str]
 """(channel id, id of the thread's root); "" is a direct message's single stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A message that has to be answered once. expects: words of its answer, in any order and case."""
+    """A message that has to be answered once. expects: what its answer says, among other things."""
 
     post: Post
     is_direct: bool
@@ -69,8 +71,7 @@ def count_answers(asks: Sequence[Ask], answers: Sequence[LedgerEntry]) -> Count:
 
 
 def _fits(ask: Ask, entry: LedgerEntry) -> bool:
-    said = entry.message.casefold()
-    return all(word.casefold() in said for word in ask.expects)
+    return all(words in entry.message for words in ask.expects) and FAILED not in entry.message
 
 
 def count_holds(expected: Sequence[str], ledger: Iterable[Hold]) -> Count:
