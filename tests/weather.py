@@ -57,7 +57,7 @@ def _parsed(line: str) -> dict[str, Any]:
 
 async def serve(settings: dict[str, Any], log: str, pace: dict[str, Any]) -> None:
     """Worker and listener until killed, all output into a file. pace: `Pace` of its Mattermost connections."""
-    binding.MattermostSettings = partial(MattermostSettings, pace=Pace(**pace))  # type: ignore[misc,assignment]
+    vars(binding)["MattermostSettings"] = partial(MattermostSettings, pace=Pace(**pace))
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(descriptor, stream.fileno())
