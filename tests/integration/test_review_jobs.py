@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fleetprompt.runtime.jobs import NewJob, claim
+from fleetprompt.runtime.jobs import NewJob, claim, enqueue
 from fleetprompt.runtime.jobs.run import run_job
-from tests.house import House, fresh_house
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import NewSignal, emit
+from fleetprompt.runtime.signals.emit import SYSTEM
+from fleetprompt.runtime.signals.handle import handle_kind
+from tests.house import ACME, House, fresh_house
 from tests.jobs import add, prepare, registry_of
 
 MANY = 5000  # claims of a job that a rate limit had postponed, forgiven, for hours
@@ -59,3 +63,22 @@ async def test_the_first_failure_of_a_job_that_was_postponed_for_hours_waits_a_s
     [job] = await claim.claim(house.database, "w", ["fail"], 1, 30.0)
     assert await run_job(house.tenancy, registry.jobs, "w", job) == "failed"
     assert 0 < await wait_s(house) <= 1
+
+
+async def test_a_lane_is_free_again_when_its_head_waited_in_vain_for_a_handler(house: House) -> None:
+    registry = Registry()
+    registry.add_signal("tested", "A test's fact.")
+    registry.add_signal("job.died", "A job was given up.")
+    registry.add_job(handle_kind(registry))
+    async with house.tenancy.session(ACME) as session:
+        emitted = await emit(session, registry, NewSignal("tested", {}, SYSTEM))
+        args = {"signal_id": str(emitted.id), "handler": "of a removed feature"}
+        await enqueue(session, NewJob("signal.handle", args, lane="l"), NewJob("behind", {}, lane="l"))
+    outcomes = []
+    while "dead" not in outcomes:
+        await house.rows("update public.job set scheduled_at = now()")
+        [job] = await claim.claim(house.database, "w", ["signal.handle"], 1, 30.0)
+        outcomes.append(await run_job(house.tenancy, registry.jobs, "w", job))
+    assert 10 <= outcomes.count("postponed") <= 30
+    assert "handler" in await house.value("select last_error from public.job where state = 'dead'")
+    assert await claim.claim(house.database, "w", ["behind"], 1, 30.0)

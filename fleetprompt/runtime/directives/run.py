@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from fleetprompt.kernel import clock, faults
 from fleetprompt.kernel.ids import DirectiveId, new_id
+from fleetprompt.kernel.json import clean
 from fleetprompt.model import Directive, Effect
 from fleetprompt.model.states import DirectiveState, EffectState
 from fleetprompt.runtime.directives import end
@@ -31,7 +32,7 @@ from fleetprompt.runtime.directives.types import (
     Unclear,
 )
 from fleetprompt.runtime.jobs.run import backoff_s
-from fleetprompt.runtime.jobs.work import Postpone, Work
+from fleetprompt.runtime.jobs.work import Postpone, Work, unknown_here
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.telemetry import span
@@ -39,7 +40,6 @@ from fleetprompt.tenancy import TenantSession
 
 LOOK_UPS = 5  # with backoff about half a minute; then a person has to settle it
 PATIENCE_S = 3600.0  # for a far side that cannot even be asked
-UNKNOWN_KIND_WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +67,30 @@ async def run_directive(registry: Registry, work: Work, directive_id: DirectiveI
 async def _begin(registry: Registry, work: Work, directive_id: DirectiveId) -> Current | None:
     async with work.step() as session:
         directive = await end.lock(session, directive_id)
-        if directive is None or directive.state not in (DirectiveState.REQUESTED, DirectiveState.RUNNING):
+        current = None if directive is None else await _take_up(session, registry, work, directive)
+        if (
+            current is None
+        ):  # the job ends while the directive is held: a person may give it another round at once
+            await work.conclude(session)
+    return current
+
+
+async def _take_up(
+    session: TenantSession, registry: Registry, work: Work, directive: Directive
+) -> Current | None:
+    if directive.state not in (DirectiveState.REQUESTED, DirectiveState.RUNNING):
+        return None
+    kind = registry.directives.get(directive.name)
+    if kind is None:
+        raise unknown_here(work, f"directive {directive.name!r}")
+    if directive.state == DirectiveState.REQUESTED:
+        if not _approval_holds(directive):
+            await end.fail(
+                session, registry, directive, "approval_void", "The approval is for other arguments."
+            )
             return None
-        kind = registry.directives.get(directive.name)
-        if kind is None:
-            raise Postpone(UNKNOWN_KIND_WAIT_S, f"no directive {directive.name!r} here")
-        if directive.state == DirectiveState.REQUESTED:
-            if not _approval_holds(directive):
-                await end.fail(
-                    session, registry, directive, "approval_void", "The approval is for other arguments."
-                )
-                await work.conclude(session)
-                return None
-            await _start(session, kind, directive)
-        return await _next(session, registry, kind, directive)
+        await _start(session, kind, directive)
+    return await _next(session, registry, kind, directive)
 
 
 def _approval_holds(directive: Directive) -> bool:
@@ -162,7 +172,7 @@ async def _record(
 ) -> Current | None:
     match outcome:
         case Delivered(receipt):
-            return await _record_sent(registry, work, current, receipt)
+            return await _record_sent(registry, work, current, clean(receipt))
         case RetryIn():
             await _record_retry(registry, work, current, outcome)
         case Refused(code, reason):

@@ -14,7 +14,7 @@ from fleetprompt.kernel import clock, faults
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.runtime.jobs import claim
 from fleetprompt.runtime.jobs.claim import Claimed
-from fleetprompt.runtime.jobs.work import Postpone, Work
+from fleetprompt.runtime.jobs.work import GiveUp, Postpone, Work
 from fleetprompt.runtime.registry import JobKind
 from fleetprompt.telemetry import metrics, span
 from fleetprompt.tenancy import Fenced, Tenancy
@@ -70,14 +70,14 @@ async def _record(work: Work, error: Exception) -> str:
     """A fault of the job itself: try again later, or bury it. With Postgres away the lease runs out instead."""
     log.error("job.failed", attempt=work.fence.attempt, exc_info=error)
     try:
-        return await _write_down(work, describe(error))
+        return await _write_down(work, describe(error), hopeless=isinstance(error, GiveUp))
     except Exception as second:  # noqa: BLE001 - the same edge
         log.error("job.not_recorded", error=type(second).__name__)
         return "database_away" if is_away(second) else "not_recorded"
 
 
-async def _write_down(work: Work, error: str) -> str:
-    if work.last_attempt:
+async def _write_down(work: Work, error: str, *, hopeless: bool) -> str:
+    if hopeless or work.last_attempt:
         await claim.die(work.tenancy.database, work.fence, error)
         return "dead"
     await claim.postpone(work.tenancy.database, work.fence, backoff_s(work.tries), error, forgive=False)

@@ -11,11 +11,14 @@ from uuid import UUID
 from sqlalchemy import text
 
 from fleetprompt.kernel import faults
+from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.runtime.jobs.enqueue import MAX_ATTEMPTS
 from fleetprompt.tenancy import Fence, Tenancy, TenantSession
 
 _LEAVE_TENANT = text("select set_config('role', 'none', true)")
+UNKNOWN_WAIT_S = 30.0
+UNKNOWN_WAITS = 20
 _FINISH = text("delete from public.job where id = :id")  # its row is held by this transaction's fence
 
 
@@ -26,6 +29,12 @@ class Postpone(Exception):
         super().__init__(reason)
         self.delay_s = delay_s
         self.reason = reason
+
+
+class GiveUp(FleetPromptError):
+    """Raised by a job that no further attempt can help: it dies at once, and whoever waits for it is told."""
+
+    code = "given_up"
 
 
 @dataclass(slots=True)
@@ -79,3 +88,14 @@ class Work:
             yield session
         self.finished = True
         faults.reach("job.finished")
+
+
+def unknown_here(work: Work, what: str) -> Postpone | GiveUp:
+    """To be raised for a name that this program does not have: a rolling deploy brings a worker that does.
+
+    Ten minutes are enough for that; a job that waited for ever would hold its lane up for ever.
+    """
+    reason = f"There is no {what} here."
+    if work.fence.attempt > UNKNOWN_WAITS:
+        return GiveUp(reason, "Start the version of FleetPrompt that has it, then retry.")
+    return Postpone(UNKNOWN_WAIT_S, reason)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from fleetprompt.model import Signal
-from fleetprompt.runtime.jobs.work import Postpone, Work
+from fleetprompt.runtime.jobs.work import Work, unknown_here
 from fleetprompt.runtime.registry import JobKind, Registry
-
-UNKNOWN_HANDLER_WAIT_S = 30.0  # a rolling deploy: a newer worker will know it
 
 
 def handle_kind(registry: Registry) -> JobKind:
@@ -21,7 +19,7 @@ def handle_kind(registry: Registry) -> JobKind:
                 return  # its retention ended first
             handler = registry.find_handler(signal.name, work.args["handler"])
             if handler is None:
-                raise Postpone(UNKNOWN_HANDLER_WAIT_S, f"no handler {work.args['handler']!r} here")
+                raise unknown_here(work, f"handler {work.args['handler']!r}")
             await handler.run(session, signal)
 
     return JobKind("signal.handle", handle)
