@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import PACKAGES, ROOT, calls, files, name_of, tree
+from tests.architecture.sources import PACKAGES, ROOT, calls, files, name_of, texts, tree
 
 MAX_LINES = 300
 MAX_FUNCTION_LINES = 50
@@ -90,17 +90,21 @@ def test_nobody_sets_a_role_or_a_path_beyond_the_transaction() -> None:
         r"(?<!local )\bset (role|search_path|session)\b|set_config\([^)]*false\)", re.IGNORECASE
     )
     strings = [
-        (name_of(path), node.value)
+        (name_of(path), text)
         for path in OURS
         if "/migrations/" not in name_of(path)  # there a function keeps its own path
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not is_docstring(path, node)
+        for text in set(texts(path)) - documentation(path)
     ]
     assert [name for name, text in strings if bare.search(text) and "reset role" not in text] == []
 
 
-def is_docstring(path: Path, node: ast.Constant) -> bool:
-    return any(isinstance(parent, ast.Expr) and parent.value is node for parent in ast.walk(tree(path)))
+def documentation(path: Path) -> set[str]:
+    """Strings that stand for themselves."""
+    return {
+        str(node.value.value)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
 
 
 def test_no_vendor_is_named_below_the_connectors() -> None:
