@@ -17,6 +17,8 @@ from fleetprompt.kernel.errors import InvalidInput, Unavailable
 
 OLDEST_VERSION = 160000  # role grants `with inherit false, set true` came with Postgres 16
 CONNECT_TIMEOUT_S = 5.0
+KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+"""Seconds after which the server lets go of a peer that is gone without a word; two hours otherwise."""
 
 AWAY = (
     OSError,
@@ -62,7 +64,14 @@ def _require_open(connection: Any, *_: Any) -> None:
 class Database:
     """The server that holds everything. Built once in a composition root."""
 
-    def __init__(self, url: str, *, pool_size: int = 20, application_name: str = "fleetprompt") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 20,
+        application_name: str = "fleetprompt",
+        idle_in_transaction_s: float = 30.0,
+    ) -> None:
         self.url = parse_url(url)
         self.engine: AsyncEngine = create_async_engine(
             self.url,
@@ -72,7 +81,14 @@ class Database:
             hide_parameters=True,  # an error's text must not quote a message
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
-                "server_settings": {"application_name": application_name, "jit": "off"},
+                "server_settings": {
+                    "application_name": application_name,
+                    "jit": "off",
+                    # Nothing waits for the outside in a transaction. One that does was frozen or cut off with its
+                    # locks, and they would keep its job from every reaper.
+                    "idle_in_transaction_session_timeout": str(int(idle_in_transaction_s * 1000)),
+                    **KEEPALIVE,
+                },
             },
         )
         event.listen(self.engine.sync_engine, "checkout", _require_open)
