@@ -17,7 +17,6 @@ from fleetprompt.database.embedded import EmbeddedPostgres, default_data_dir
 from fleetprompt.database.engine import Database
 from fleetprompt.database.migrate import migrate_public
 from fleetprompt.kernel import faults
-from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.settings import Settings
 from fleetprompt.telemetry import configure_logging, configure_tracing, get_logger, shutdown_tracing
 from fleetprompt.tenancy import Tenancy
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from fleetprompt.runtime.registry import Registry
 
 FAULT: Final = "FLEETPROMPT_FAULT"
-LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 COMMAND: Final = "cli"
 """The role of a short command: it builds only what it uses, and its log speaks of trouble alone."""
 POOL_SIZE: Final = {COMMAND: 4, "web": 10}
@@ -97,7 +95,6 @@ async def open_house(settings: Settings, *, role: str, migrate: bool = True) -> 
     a tenant that fails is left as it is, with its error recorded. Several processes may do this at once.
     Raises Unavailable when Postgres is away, InvalidInput for settings that cannot be.
     """
-    _refuse_unusable(settings)
     _set_up_telemetry(settings, role)
     async with AsyncExitStack() as stack:
         stack.callback(shutdown_tracing)
@@ -150,23 +147,6 @@ async def _database_url(settings: Settings, postgres: EmbeddedPostgres | None, s
         return settings.database_url.get_secret_value()
     stack.push_async_callback(postgres.stop)
     return (await postgres.start()).url()
-
-
-def _refuse_unusable(settings: Settings) -> None:
-    """What no type can say. Raises InvalidInput."""
-    if settings.log_level.upper() not in LOG_LEVELS:
-        raise InvalidInput(
-            f"FLEETPROMPT_LOG_LEVEL cannot be {settings.log_level!r}.", f"One of: {', '.join(LOG_LEVELS)}."
-        )
-    if settings.log_format not in (None, "json", "console"):
-        raise InvalidInput(
-            f"FLEETPROMPT_LOG_FORMAT cannot be {settings.log_format!r}.", "Either json or console."
-        )
-    if settings.broker_url is not None:
-        raise InvalidInput(
-            "FLEETPROMPT_BROKER_URL names a broker, and this version has none.",
-            "Unset it: Postgres carries the jobs.",
-        )
 
 
 def _set_up_telemetry(settings: Settings, role: str) -> None:

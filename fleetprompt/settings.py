@@ -1,11 +1,24 @@
-"""One `Settings`, read once from `FLEETPROMPT_*` in a composition root and passed on as a value."""
+"""One `Settings`, read once from `FLEETPROMPT_*` in a composition root and passed on as a value.
+
+What cannot be is refused here, by a sentence that names the variable. A value is quoted only where it cannot be secret.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fleetprompt.kernel.errors import InvalidInput
+
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_FORMATS: Final = ("console", "json")
+BEATS_IN_A_LEASE: Final = 2  # one beat may be lost without the job being given to another
+
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -20,12 +33,11 @@ class Settings(BaseSettings):
     postgres_bin_dir: Path | None = None
     """Server binaries to use instead of the bundled ones."""
     broker_url: str | None = None
-    """Unset = Postgres carries the jobs."""
+    """Unset = Postgres carries the jobs; nothing else can yet."""
     master_key: SecretStr | None = None
     """32 bytes, base64. Required with a database of your own; generated beside an embedded one."""
     host: str = "127.0.0.1"
     port: int = Field(default=8420, ge=0, le=65535)
-    public_url: str | None = None
 
     model: str = "builtin"
     model_base_url: str | None = None
@@ -39,14 +51,68 @@ class Settings(BaseSettings):
 
     worker_slots: int = Field(default=16, ge=1, le=1000)
     """Jobs that one worker runs at a time."""
-    lease_s: float = Field(default=6.0, gt=0)
+    lease_s: Seconds = 6.0
     """A job whose worker has not said a word for so long is given to another."""
-    heartbeat_s: float = Field(default=2.0, gt=0)
-    reap_every_s: float = Field(default=2.0, gt=0)
-    poll_every_s: float = Field(default=1.0, gt=0)
+    heartbeat_s: Seconds = 2.0
+    reap_every_s: Seconds = 2.0
+    poll_every_s: Seconds = 1.0
     """How often an idle worker looks without having been woken."""
-    shutdown_grace_s: float = Field(default=3.0, ge=0)
-    signal_retention_days: int = Field(default=30, ge=1)
+    shutdown_grace_s: float = Field(default=3.0, ge=0, le=3600, allow_inf_nan=False)
+    signal_retention_days: int = Field(default=30, ge=1, le=36_500)
     log_level: str = "INFO"
     log_format: str | None = None
     """`json` or `console`; unset = console on a terminal, JSON lines elsewhere."""
+
+    @field_validator("broker_url")
+    @classmethod
+    def _no_broker(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise InvalidInput(
+                "FLEETPROMPT_BROKER_URL names a broker, and this version has none.",
+                "Unset it: Postgres carries the jobs.",
+            )
+        return value
+
+    @field_validator("model_base_url", "fallback_base_url", "order_desk_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not _is_web_address(value):
+            raise InvalidInput(
+                f"FLEETPROMPT_{str(info.field_name).upper()} is no web address.",
+                "Write it as http://host:port/path or https://host/path.",
+            )
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _is_a_level(cls, value: str) -> str:
+        return _one_of("FLEETPROMPT_LOG_LEVEL", value.upper(), LOG_LEVELS)
+
+    @field_validator("log_format")
+    @classmethod
+    def _is_a_format(cls, value: str | None) -> str | None:
+        return None if value is None else _one_of("FLEETPROMPT_LOG_FORMAT", value.lower(), LOG_FORMATS)
+
+    @model_validator(mode="after")
+    def _beats_often_enough(self) -> Self:
+        if self.heartbeat_s * BEATS_IN_A_LEASE > self.lease_s:
+            raise InvalidInput(
+                f"FLEETPROMPT_HEARTBEAT_S is {self.heartbeat_s:g}, and a lease ends after {self.lease_s:g} seconds: "
+                "running jobs would be taken away.",
+                f"Set it to at most {self.lease_s / BEATS_IN_A_LEASE:g}, or raise FLEETPROMPT_LEASE_S.",
+            )
+        return self
+
+
+def _one_of(variable: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise InvalidInput(f"{variable} cannot be {value[:60]!r}.", f"One of: {', '.join(known)}.")
+    return value
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
