@@ -35,6 +35,7 @@ class Listener:
     ) -> None:
         self._api = api
         self._settings = settings
+        self._session = session
         self._observer = observer
         now_ms = api.client.server_now_ms
         start_at_ms = settings.start_at_ms or (0 if cursor else now_ms())
@@ -110,7 +111,8 @@ class Listener:
             return
         self._failures = 0
         live = await self._live(frame, connection_id)
-        if live is not None:
+        # The server sends what happens in all of the account's teams; catch-up asks for ours alone.
+        if live is not None and self._session.listens_in(live.place.team_id):
             yield replace(live, cursor=self._position.dump())
 
     async def _missed(self) -> AsyncGenerator[Inbound, None]:

@@ -15,12 +15,17 @@ DEFAULT_MAX_RUNES = 16383  # seen on 5.37; 4000 on old databases, which say so
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The account and the server's limits."""
+    """The account, the server's limits, and the teams to listen in; none = all of them, also those joined later."""
 
     user_id: str
     username: str
     max_text_runes: int
     server_version: str
+    team_ids: frozenset[str] = frozenset()
+
+    def listens_in(self, team_id: str) -> bool:
+        """Whether a channel of this team is ours to hear. Direct and group messages have no team ("")."""
+        return not team_id or not self.team_ids or team_id in self.team_ids
 
     def connected(self, api: Api) -> Connected:
         """As the contract tells it."""
@@ -38,14 +43,14 @@ class Session:
 async def open_session(api: Api, settings: MattermostSettings) -> Session:
     """Read account and limits. Raises the tree of `adapters.errors`."""
     account = await read_account(api, settings)
-    choose_teams(
-        await api.teams.get_user_teams("me"), settings
-    )  # a wrong team shows at once, not in the run loop
+    # A wrong team shows at once, not in the run loop.
+    team_ids = choose_teams(await api.teams.get_user_teams("me"), settings)
     return Session(
         user_id=account["id"],
         username=account["username"],
         max_text_runes=await read_max_runes(api),
         server_version=api.client.server_version,
+        team_ids=frozenset(team_ids if settings.team.strip() else ()),
     )
 
 
