@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fleetprompt.kernel.errors import Conflict
 from fleetprompt.kernel.ids import DirectiveId, InstallationId, TenantSlug, new_id
+from fleetprompt.kernel.names import checked_name
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.model import Installation
 from fleetprompt.model.states import DirectiveState, InstallationState
@@ -52,6 +53,8 @@ async def install(
     Raises NotFound for an unknown package, InvalidInput for settings or secrets, Conflict if it is installed already.
     """
     installer = house.installers.find(package)
+    if name:
+        checked_name(name, "An installation's name")
     settings = checked_config(installer, config)
     check_secrets(installer, secrets)
     await house.vault.key_of(tenant)

@@ -23,6 +23,7 @@ from fleetprompt.database.migrate import current_revision
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import Conflict, FleetPromptError, NotFound
 from fleetprompt.kernel.ids import TenantSlug, new_id
+from fleetprompt.kernel.names import checked_name
 from fleetprompt.model import Organization
 from fleetprompt.model.states import OrganizationState, fault_point
 from fleetprompt.tenancy.roles import role_script, schema_script
@@ -36,8 +37,11 @@ ROLE_WAITS_S = (0.05, 0.1, 0.2, 0.4)
 
 
 async def create_organization(database: Database, slug: TenantSlug, *, name: str = "") -> Organization:
-    """Make the organization, or finish making it; idempotent. Raises what stopped it, after recording it."""
-    await _insert_row(database, parse_slug(slug), name or slug)
+    """Make the organization, or finish making it; idempotent. Raises what stopped it, after recording it.
+
+    name: what people call it; empty = as its slug. Raises InvalidInput for one that cannot be.
+    """
+    await _insert_row(database, parse_slug(slug), checked_name(name or slug, "An organization's name"))
     faults.reach("organization.row_made")
     try:
         await advance_schema(database, slug)

@@ -7,7 +7,7 @@ import time
 
 from tests.command_line import CommandLine, is_one_line
 from tests.database import fresh_database
-from tests.house import GLOBEX, bare_house, fresh_house
+from tests.house import ACME, GLOBEX, bare_house, fresh_house
 
 ORGANIZATION = {"slug", "name", "state", "plan", "schema_revision", "schema_error", "created_at"}
 NOWHERE = "postgresql://nobody:hunter2secret@127.0.0.1:1/none"
@@ -116,3 +116,37 @@ async def test_migrate_twice_changes_nothing() -> None:
         assert "up to date" in first.out
         assert "up to date" in second.out
         assert "tenant_" in (await run.ok("org", "migrate", "acme")).out
+
+
+async def test_a_name_that_nobody_could_type_again_is_refused() -> None:
+    async with fresh_house() as house:
+        run = CommandLine.on(house.url, TOKEN="t")
+        install = (
+            "package",
+            "install",
+            "mattermost",
+            "--org",
+            "acme",
+            "--set",
+            "server_url=http://127.0.0.1:1",
+        )
+        refused = await asyncio.gather(
+            run("agent", "create", "a\x1b[2Jb", "--org", "acme"),
+            run("org", "create", "initech", "--name", "two\nlines"),
+            run(*install, "--secret", "bot_token=env:TOKEN", "--name", "turned\u202eround"),
+        )
+        for said in refused:
+            assert (said.code, is_one_line(said.err)) == (1, True), said
+            assert "visible characters on one line" in said.err
+        not_utf8 = await asyncio.gather(
+            run("agent", "create", "caf\udce9", "--org", "acme"),
+            run("agent", "create", "fleet", "--org", "acme", "--purpose", "caf\udce9"),
+            run("signals", "list", "--org", "caf\udce9"),
+        )
+        for said in not_utf8:
+            assert (said.code, is_one_line(said.err), "not UTF-8" in said.err) == (1, True, True), said
+        assert await house.value("select count(*) from public.organizations") == 2
+        assert (
+            await house.tenant_rows(ACME, "select name from agents union all select name from installations")
+            == []
+        )

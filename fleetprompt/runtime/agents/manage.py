@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from fleetprompt.kernel.errors import Conflict, InvalidInput, NotFound
 from fleetprompt.kernel.ids import AgentId, new_id
+from fleetprompt.kernel.names import checked_name
 from fleetprompt.model import Agent
 from fleetprompt.model.states import AgentState
 from fleetprompt.runtime.agents.limits import Limits
@@ -27,8 +28,7 @@ async def create_agent(
     session: TenantSession, registry: Registry, name: str, by: Actor, **values: Any
 ) -> Agent:
     """Make an active agent. Raises Conflict if the name is taken, InvalidInput for values that cannot be."""
-    if not name.strip() or len(name) > 60 or "\n" in name:
-        raise InvalidInput("An agent's name has 1 to 60 characters on one line.")
+    checked_name(name, "An agent's name")
     if await find_agent(session, name, missing_ok=True) is not None:
         raise Conflict(
             f"There is an agent {name!r} already.", "Choose another name, or: fleetprompt agent set."
