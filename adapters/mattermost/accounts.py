@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from adapters.contract import Author, AuthorKind
 from adapters.errors import NotAllowed, Refused
 from adapters.mattermost.client import Api
-from adapters.mattermost.parse import Channel, MalformedFrame, Post, parse_channel
+from adapters.mattermost.parse import MAX_NAME_RUNES, Channel, MalformedFrame, Post, parse_channel
 
 log = logging.getLogger(__name__)
 REMEMBERED_S = 3600.0
@@ -75,7 +75,7 @@ class Directory:
             log.info("mattermost: account %s is not visible", user_id)
             return self._accounts.put(user_id, Author(user_id, AuthorKind.SYSTEM))
         is_bot = isinstance(account, dict) and account.get("is_bot") is True
-        name = str(account.get("username", "")) if isinstance(account, dict) else ""
+        name = str(account.get("username", ""))[:MAX_NAME_RUNES] if isinstance(account, dict) else ""
         kind = AuthorKind.BOT if is_bot else AuthorKind.PERSON
         return self._accounts.put(user_id, Author(user_id, kind, name))
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from adapters.contract import Author, AuthorKind, Cursor, EventKind, Inbound, Place
 from adapters.mattermost.accounts import Directory
 from adapters.mattermost.mentions import mentions
-from adapters.mattermost.parse import Channel, Frame, MalformedFrame, Post, parse_post, post_bytes
+from adapters.mattermost.parse import (
+    Channel,
+    Frame,
+    MalformedFrame,
+    Post,
+    is_id,
+    parse_channel,
+    parse_post,
+    post_bytes,
+)
 
 NO_CURSOR = Cursor("")
 SILENT = (AuthorKind.SELF, AuthorKind.SYSTEM)
@@ -86,12 +95,12 @@ class Normaliser:
     def _membership_of(self, frame: Frame) -> tuple[EventKind, str, str] | None:
         data, broadcast = frame.data, frame.broadcast
         if frame.event == "user_added" and data.get("user_id") == self._user_id:
-            channel_id = str(broadcast.get("channel_id") or "")
+            channel_id = _id_in(broadcast.get("channel_id"))
             return (EventKind.ADDED, channel_id, "") if channel_id else None
         removed = data.get("user_id") or broadcast.get("user_id")
-        channel_id = str(data.get("channel_id") or broadcast.get("channel_id") or "")
-        if frame.event == "user_removed" and removed == self._user_id and channel_id:
-            return EventKind.REMOVED, channel_id, str(data.get("remover_id") or "")
+        if frame.event == "user_removed" and removed == self._user_id:
+            channel_id = _id_in(data.get("channel_id") or broadcast.get("channel_id"))
+            return (EventKind.REMOVED, channel_id, _id_in(data.get("remover_id"))) if channel_id else None
         return None
 
     async def _channel_of(self, post: Post, frame: Frame) -> Channel:
@@ -100,9 +109,8 @@ class Normaliser:
         if not isinstance(kind, str) or not kind:
             return await self._directory.channel(post.channel_id)
         name, team_id = frame.data.get("channel_name"), frame.data.get("team_id")
-        if not isinstance(name, str) or not isinstance(team_id, str | None):
-            raise MalformedFrame("a frame with a senseless channel")
-        return self._directory.learn(Channel(id=post.channel_id, type=kind, name=name, team_id=team_id or ""))
+        named = {"id": post.channel_id, "type": kind, "name": name, "team_id": team_id or ""}
+        return self._directory.learn(parse_channel(named))
 
     async def _build(self, happening: Happening, channel: Channel, raw: bytes, *, caught_up: bool) -> Inbound:
         post, kind = happening.post, happening.kind
@@ -125,6 +133,13 @@ class Normaliser:
             mentions_us=mentions_us,
             attachments=tuple(post.files),
         )
+
+
+def _id_in(value: object) -> str:
+    """The id, "" for none. Raises MalformedFrame for what cannot be one."""
+    if value and not is_id(value):
+        raise MalformedFrame("a frame with a senseless id")
+    return value if is_id(value) else ""
 
 
 def _place(channel: Channel, thread_id: str) -> Place:

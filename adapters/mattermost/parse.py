@@ -6,13 +6,26 @@ Written from the recorded traffic of a 5.37 server (tests/fixtures/mattermost) a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from adapters.mattermost.decode import MalformedJson, decode
+
+MAX_ID_CHARS = 64  # the server's own have 26
+MAX_NAME_RUNES = 256
+MAX_TEXT_RUNES = 65_536  # the server takes 16383
+MAX_FULL_RUNES = 1_000_000  # the server takes 800,000 of props
+MAX_NUMBER = 2**53 - 1  # what JSON holds exactly; far more would not fit into a database either
+
+# Bounds, because what is stored must be storable: one event that is not would hold up all that come after it.
+Id = Annotated[str, Field(pattern=rf"^[a-z0-9]{{1,{MAX_ID_CHARS}}}$")]
+IdOrNone = Annotated[str, Field(pattern=rf"^[a-z0-9]{{0,{MAX_ID_CHARS}}}$")]
+Milliseconds = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
+_ID = re.compile(rf"[a-z0-9]{{1,{MAX_ID_CHARS}}}")
 
 CHANNEL_KINDS = {"O": "public", "P": "private", "D": "direct", "G": "group"}
 
@@ -37,19 +50,19 @@ class Post(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str = Field(min_length=1)
-    channel_id: str = Field(min_length=1)
-    user_id: str = ""
-    root_id: str = ""
-    original_id: str = ""
-    message: str = ""
-    type: str = ""
-    create_at: int
-    edit_at: int = 0
-    delete_at: int = 0
+    id: Id
+    channel_id: Id
+    user_id: IdOrNone = ""
+    root_id: IdOrNone = ""
+    original_id: IdOrNone = ""
+    message: str = Field(default="", max_length=MAX_TEXT_RUNES)
+    type: str = Field(default="", max_length=MAX_NAME_RUNES)
+    create_at: Milliseconds
+    edit_at: Milliseconds = 0
+    delete_at: Milliseconds = 0
     props: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
-    pending_post_id: str = ""
+    pending_post_id: str = Field(default="", max_length=MAX_NAME_RUNES)
 
     @field_validator("props", "metadata", mode="before")
     @classmethod
@@ -76,7 +89,7 @@ class Post(BaseModel):
     @property
     def full_text(self) -> str:
         """The message with its attachments' texts."""
-        return "\n\n".join(part for part in (self.message, *self.attachment_texts) if part)
+        return "\n\n".join(part for part in (self.message, *self.attachment_texts) if part)[:MAX_FULL_RUNES]
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -92,12 +105,12 @@ class Channel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str = Field(min_length=1)
-    type: str = ""
-    name: str = ""
-    team_id: str = ""
-    last_post_at: int = 0
-    delete_at: int = 0
+    id: Id
+    type: str = Field(default="", max_length=MAX_NAME_RUNES)
+    name: str = Field(default="", max_length=MAX_NAME_RUNES)
+    team_id: IdOrNone = ""
+    last_post_at: Milliseconds = 0
+    delete_at: Milliseconds = 0
 
     @property
     def kind(self) -> str:
@@ -113,9 +126,14 @@ def parse_frame(raw: bytes) -> Frame | None:
     if "seq_reply" in value and "event" not in value:
         return None
     event, seq = value.get("event"), value.get("seq")
-    if not isinstance(event, str) or not isinstance(seq, int):
+    if not isinstance(event, str) or type(seq) is not int or not 0 <= seq <= MAX_NUMBER:
         raise MalformedFrame("a frame without event or seq")
     return Frame(raw, event, seq, _object(value.get("data")), _object(value.get("broadcast")))
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether it can be an id of this server."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def parse_post(value: Any) -> Post:
@@ -123,7 +141,8 @@ def parse_post(value: Any) -> Post:
     try:
         return Post.model_validate(_decoded(value) if isinstance(value, str) else value)
     except ValidationError:
-        raise MalformedFrame("a post without id, channel or time") from None  # the original quotes the post
+        # The original quotes the post.
+        raise MalformedFrame("a post without id, channel or time, or beyond all bounds") from None
 
 
 def parse_channel(value: Any) -> Channel:
@@ -131,7 +150,7 @@ def parse_channel(value: Any) -> Channel:
     try:
         return Channel.model_validate(value)
     except ValidationError:
-        raise MalformedFrame("a channel without id") from None
+        raise MalformedFrame("a channel without id, or beyond all bounds") from None
 
 
 def posts_in(page: Any, *, only_ordered: bool) -> tuple[list[Post], int]:
@@ -143,7 +162,7 @@ def posts_in(page: Any, *, only_ordered: bool) -> tuple[list[Post], int]:
     posts = _object(body.get("posts"))
     order = body.get("order")
     ids: Sequence[Any] = order if only_ordered and isinstance(order, list) else list(posts)
-    return _valid([posts[post_id] for post_id in ids if post_id in posts])
+    return _valid([posts[post_id] for post_id in ids if isinstance(post_id, str) and post_id in posts])
 
 
 def post_bytes(value: Post) -> bytes:

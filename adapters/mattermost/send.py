@@ -13,13 +13,12 @@ from adapters.contract import Outbound, Receipt
 from adapters.errors import AdapterError, NotAllowed, OutcomeUnknown, PlaceGone, Refused, TooLong
 from adapters.mattermost.client import Api
 from adapters.mattermost.decode import clean_text
-from adapters.mattermost.parse import MalformedFrame, Post, parse_post, posts_in
+from adapters.mattermost.parse import MalformedFrame, Post, is_id, parse_post, posts_in
 
 DIRECTIVE_PROP = "fleetprompt_directive"
 CLOCK_SKEW_MS = 120_000
 MAX_PAGES = 50
 PAGE_POSTS = 200
-_ID = re.compile(r"[A-Za-z0-9]{1,64}")
 _KEY = re.compile(r"[!-~]{1,100}")
 
 
@@ -123,6 +122,6 @@ async def show_typing(api: Api, own_user_id: str, channel_id: str, thread_id: st
 
 def _path_id(value: str) -> str:
     """An id that may stand in a path."""
-    if not _ID.fullmatch(value):
+    if not is_id(value):
         raise PlaceGone("the place's id is none of this server's")
     return value

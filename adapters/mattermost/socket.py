@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from adapters.errors import AdapterError, FarSideFailed
 from adapters.mattermost.client import tls_context
 from adapters.mattermost.faults import SOCKET_ERRORS, translate_socket
-from adapters.mattermost.parse import Frame, MalformedFrame, parse_frame
+from adapters.mattermost.parse import Frame, MalformedFrame, is_id, parse_frame
 from adapters.mattermost.settings import MattermostSettings, ServerAddress
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,8 @@ class Socket:
         if frame is None:
             return True
         if frame.event == "hello":
-            self._connection_id = str(frame.data.get("connection_id", ""))
+            offered = frame.data.get("connection_id")
+            self._connection_id = offered if is_id(offered) else ""
             self._next_seq = frame.seq
         return self._keep(frame)
 

@@ -18,7 +18,7 @@ from adapters.mattermost.socket import Resume, Socket
 from tests.adapter_stages import QUICK
 
 Script = Callable[[ServerConnection], Awaitable[None]]
-HELLO = {"event": "hello", "seq": 0, "data": {"connection_id": "c-1"}}
+HELLO = {"event": "hello", "seq": 0, "data": {"connection_id": "c1"}}
 
 
 def event(seq: int, name: str = "typing") -> dict[str, Any]:
@@ -68,16 +68,16 @@ async def test_a_gap_ends_the_connection_and_what_came_before_it_is_kept() -> No
 
 
 async def test_what_a_resume_repeats_is_dropped() -> None:
-    async with connected(sends(event(3), event(4), event(5), event(6)), Resume("c-1", 5)) as socket:
+    async with connected(sends(event(3), event(4), event(5), event(6)), Resume("c1", 5)) as socket:
         assert await first_seqs(socket, 2) == [5, 6]
 
 
 async def test_a_failed_resume_begins_anew_with_a_hello() -> None:
     async with connected(
-        sends({**HELLO, "data": {"connection_id": "c-2"}}, event(1)), Resume("c-1", 50)
+        sends({**HELLO, "data": {"connection_id": "c2"}}, event(1)), Resume("c1", 50)
     ) as socket:
         assert await first_seqs(socket, 2) == [0, 1]
-        assert socket.resume == Resume("c-2", 2)
+        assert socket.resume == Resume("c2", 2)
 
 
 async def test_the_server_is_asked_to_resume_by_connection_and_number() -> None:
@@ -89,9 +89,9 @@ async def test_the_server_is_asked_to_resume_by_connection_and_number() -> None:
         await connection.send(json.dumps(event(7)))
         await connection.wait_closed()
 
-    async with connected(script, Resume("c-1", 7)) as socket:
+    async with connected(script, Resume("c1", 7)) as socket:
         await first_seqs(socket, 1)
-    assert asked == ["/api/v4/websocket?connection_id=c-1&sequence_number=7", "Bearer token"]
+    assert asked == ["/api/v4/websocket?connection_id=c1&sequence_number=7", "Bearer token"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_a_full_buffer_ends_the_connection_where_it_can_be_resumed() -> No
     ) as socket:
         await asyncio.sleep(0.2)
         assert await all_seqs(socket) == list(range(10))
-        assert socket.resume == Resume("c-1", 10)
+        assert socket.resume == Resume("c1", 10)
 
 
 async def test_a_frame_beyond_all_measure_ends_the_connection() -> None:

@@ -11,7 +11,15 @@ import pytest
 from adapters.contract import EventKind
 from adapters.mattermost.decode import MAX_DEPTH, MalformedJson, decode
 from adapters.mattermost.normalise import live_happening
-from adapters.mattermost.parse import Frame, MalformedFrame, parse_frame, parse_post, posts_in
+from adapters.mattermost.parse import (
+    MAX_FULL_RUNES,
+    Frame,
+    MalformedFrame,
+    parse_channel,
+    parse_frame,
+    parse_post,
+    posts_in,
+)
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "mattermost"
 FRAMES: list[dict[str, Any]] = json.loads((FIXTURES / "websocket.json").read_text())
@@ -102,6 +110,61 @@ def test_what_is_no_post_is_refused_and_not_quoted(post: Any) -> None:
     with pytest.raises(MalformedFrame) as refused:
         parse_post(post)
     assert "soon" not in str(refused.value)
+
+
+ENDLESS = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"create_at": 2**70},
+        {"create_at": 2**53},
+        {"create_at": -1},
+        {"edit_at": 2**70},
+        {"delete_at": 2**70},
+        {"id": ENDLESS},
+        {"id": "../users/me"},
+        {"id": "p\n"},
+        {"channel_id": ENDLESS},
+        {"root_id": ENDLESS},
+        {"user_id": ENDLESS},
+        {"original_id": "A B"},
+        {"type": ENDLESS},
+        {"message": "x" * 70_000},
+    ],
+)
+def test_a_post_beyond_all_bounds_is_refused(poison: dict[str, Any]) -> None:
+    with pytest.raises(MalformedFrame):
+        live_happening(posted_frame(**poison))
+
+
+@pytest.mark.parametrize(
+    "poison", [{"last_post_at": 2**70}, {"team_id": ENDLESS}, {"name": ENDLESS}, {"id": "a/b"}]
+)
+def test_a_channel_beyond_all_bounds_is_refused(poison: dict[str, Any]) -> None:
+    with pytest.raises(MalformedFrame):
+        parse_channel({"id": "c", "type": "O", **poison})
+
+
+@pytest.mark.parametrize("seq", ["-1", "true", "1180591620717411303424", "1.5"])
+def test_a_count_that_is_none_is_refused(seq: str) -> None:
+    with pytest.raises(MalformedFrame):
+        parse_frame(b'{"event":"posted","seq":%s,"data":{}}' % seq.encode())
+
+
+def test_a_page_whose_order_is_senseless_is_read_without_it() -> None:
+    page: dict[str, Any] = {
+        "order": [[], None, {"a": 1}, "b"],
+        "posts": {"b": {"id": "b", "channel_id": "c", "create_at": 1}},
+    }
+    assert [post.id for post in posts_in(page, only_ordered=True)[0]] == ["b"]
+
+
+def test_attachments_make_no_text_without_end() -> None:
+    happening = live_happening(posted_frame(props={"attachments": [{"text": "x" * 10**6}] * 3}))
+    assert happening is not None
+    assert len(happening.post.full_text) == MAX_FULL_RUNES
 
 
 def test_nul_and_lone_surrogates_are_replaced_and_bidi_controls_stay() -> None:
