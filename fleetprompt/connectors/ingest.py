@@ -121,7 +121,8 @@ class _Batch:
         places = {conversation_key(event.place, event.external_id): event.place for event in messages}
         installation_id = self.source.installation_id
         self.conversations = await find_conversations(self.session, installation_id, places)
-        external_ids = {event.external_id for event in messages}
+        # In order: ids rise, and they order the messages of one millisecond.
+        external_ids = list(dict.fromkeys(event.external_id for event in messages))
         self.known = await known_messages(self.session, installation_id, external_ids)
         self.ids = {one: self.known[one].id if one in self.known else new_id() for one in external_ids}
 

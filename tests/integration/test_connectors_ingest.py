@@ -135,6 +135,13 @@ async def test_a_thread_a_top_level_post_and_a_direct_message_are_conversations(
     assert [tuple(row) for row in rows] == [("", 2), ("p9", 1), ("root", 2)]
 
 
+async def test_messages_of_one_millisecond_keep_their_order(stage: Stage, source: Source) -> None:
+    texts = [f"{number:02}" for number in range(30)]
+    await take(stage, source, *(said(text, f"p{text}") for text in texts))
+    rows = await stage.base.tenant_rows(ACME, "select text from messages order by sent_at_ms, id")
+    assert [row["text"] for row in rows] == texts
+
+
 async def test_a_deleted_root_takes_its_thread_along(stage: Stage, source: Source) -> None:
     root = said("@fleet root", "root")
     await take(stage, source, root, said("reply", "r1", place=replace(HERE, thread_id="root")))
