@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 
 from fleetprompt.database import scripts
 from fleetprompt.kernel.ids import TenantSlug
-from fleetprompt.tenancy.organizations import find_organization, record_failure
+from fleetprompt.tenancy.organizations import create_organization, find_organization, record_failure
 from fleetprompt.tenancy.orphans import Kind, find_orphans, mend
 from tests import programs
-from tests.house import ACME, GLOBEX, House, fresh_house
+from tests.house import GLOBEX, House, fresh_house
 from tests.killing import dies
 
 NEW = TenantSlug("newcomer")
+LONE = TenantSlug(f"lone_{uuid4().hex}")
+"""Roles belong to the whole server, so what is done to this one's is nobody else's trouble."""
 MARK = (
     "insert into conversations (id, installation_id, channel_id, thread_id, channel_kind, channel_name)"
     " values (gen_random_uuid(), gen_random_uuid(), 'kept', '', '', '')"
@@ -24,7 +27,8 @@ MARK = (
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
     async with fresh_house() as made:
-        await made.tenant_rows(ACME, MARK)
+        await create_organization(made.database, LONE)
+        await made.tenant_rows(LONE, MARK)
         yield made
 
 
@@ -33,10 +37,10 @@ async def found(house: House) -> list[tuple[Kind, TenantSlug]]:
 
 
 async def mends_all(house: House) -> bool:
-    """Whether mending reports no error, leaves nothing to find, and lost nothing of acme."""
+    """Whether mending reports no error, leaves nothing to find, and lost nothing of the tenant's."""
     errors = [mended.error for mended in await mend(house.database)]
     left = await found(house)
-    kept = await house.tenant_rows(ACME, "select channel_id from conversations")
+    kept = await house.tenant_rows(LONE, "select channel_id from conversations")
     return (set(errors), left, [row[0] for row in kept]) == ({None}, [], ["kept"])
 
 
@@ -57,11 +61,11 @@ async def test_a_sound_house_has_no_findings(house: House) -> None:
 
 
 async def test_a_schema_without_organization_is_adopted_with_its_data(house: House) -> None:
-    await house.rows("delete from public.organizations where slug = 'acme'")
-    assert await found(house) == [(Kind.ORPHAN_SCHEMA, ACME)]
+    await house.rows("delete from public.organizations where slug = $1", LONE)
+    assert await found(house) == [(Kind.ORPHAN_SCHEMA, LONE)]
     assert await mends_all(house)
-    organization = await find_organization(house.database, ACME)
-    assert (organization.name, organization.state) == ("acme", "active")
+    organization = await find_organization(house.database, LONE)
+    assert (organization.name, organization.state) == (LONE, "active")
 
 
 async def test_an_empty_schema_without_organization_is_dropped(house: House) -> None:
@@ -124,37 +128,37 @@ async def test_a_creation_that_failed_is_found_with_its_error_and_finished(house
 
 async def test_a_missing_grant_is_made_again(house: House) -> None:
     me = await house.value("select quote_ident(current_user)")
-    await house.rows(f"revoke r_org_acme from {me}")
-    assert await found(house) == [(Kind.MISSING_ROLE, ACME)]
+    await house.rows(f"revoke r_org_{LONE} from {me}")
+    assert await found(house) == [(Kind.MISSING_ROLE, LONE)]
     assert await mends_all(house)
 
 
 async def test_a_restore_without_owners_is_given_back_to_the_tenant(house: House) -> None:
-    await disown(house, ACME)
-    assert await found(house) == [(Kind.FOREIGN_OWNER, ACME)]
+    await disown(house, LONE)
+    assert await found(house) == [(Kind.FOREIGN_OWNER, LONE)]
     assert await mends_all(house)
     async with house.tenancy.session(GLOBEX):
         pass
 
 
 async def test_a_restore_of_one_schema_alone_is_adopted(house: House) -> None:
-    await disown(house, ACME)
-    await house.rows("delete from public.organizations where slug = 'acme'")
-    assert await found(house) == [(Kind.ORPHAN_SCHEMA, ACME)]
+    await disown(house, LONE)
+    await house.rows("delete from public.organizations where slug = $1", LONE)
+    assert await found(house) == [(Kind.ORPHAN_SCHEMA, LONE)]
     assert await mends_all(house)
 
 
 async def test_a_row_that_says_another_revision_than_its_schema_is_put_right(house: House) -> None:
-    await house.rows("update public.organizations set schema_revision = 'tenant_0000' where slug = 'acme'")
-    assert await found(house) == [(Kind.OTHER_REVISION, ACME)]
+    await house.rows("update public.organizations set schema_revision = 'tenant_0000' where slug = $1", LONE)
+    assert await found(house) == [(Kind.OTHER_REVISION, LONE)]
     assert await mends_all(house)
-    assert (await find_organization(house.database, ACME)).schema_revision == scripts.head("tenant")
+    assert (await find_organization(house.database, LONE)).schema_revision == scripts.head("tenant")
 
 
 async def test_what_cannot_be_mended_says_why_and_stops_nothing_else(house: House) -> None:
     await house.rows("create schema org_newcomer authorization r_org_globex")
     await dies(programs.create, house.url, NEW, fault="organization.row_made")
-    await house.rows("delete from public.organizations where slug = 'acme'")
+    await house.rows("delete from public.organizations where slug = $1", LONE)
     outcomes = {mended.finding.slug: mended.error for mended in await mend(house.database)}
-    assert outcomes[ACME] is None
+    assert outcomes[LONE] is None
     assert "permission denied" in (outcomes[NEW] or "")
