@@ -22,6 +22,9 @@ FIELDS = (
     "installation_id", "conversation_id", "retention", "created_at",
 )  # fmt: skip
 SHOWN = (*FIELDS, "dedupe_key", "payload")
+REPLAYED = ("signals", "jobs")
+
+_name = click.option("--name", help="Exactly this name; chat.* for all that begin so.")
 
 
 @click.group()
@@ -31,7 +34,7 @@ def signals() -> None:
 
 @signals.command("list", help=f"The newest signals, without their bodies.\n\n{options.fields(FIELDS)}")
 @options.org
-@click.option("--name", help="Exactly this name; chat.* for all that begin so.")
+@_name
 @moments.since
 @moments.until
 @click.option("--correlation", type=click.UUID, metavar="ID", help="Of this chain.")
@@ -73,15 +76,15 @@ def show(signal_id: str, org: str, as_json: bool) -> None:
 
 
 @signals.command(
-    help="""Have handlers see chosen signals again: by IDs, by name, by time, or together.
+    help=f"""Have handlers see chosen signals again: by IDs, by name, by time, or together.
 
 They derive the same keys as before, so no effect is repeated.
 
-JSON fields: signals, jobs."""
+{options.fields(REPLAYED)}"""
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @options.org
-@click.option("--name", help="Exactly this name.")
+@_name
 @moments.since
 @moments.until
 @options.as_json
@@ -105,6 +108,6 @@ def replay(
 
     count, jobs = in_tenant(org, act)
     if as_json:
-        output.show_json([{"signals": count, "jobs": jobs}])
+        output.show_json([dict(zip(REPLAYED, (count, jobs), strict=True))])
     else:
         output.say(f"{count} signals go to their handlers again, in {jobs} jobs.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fleetprompt.kernel.errors import InvalidInput
+from fleetprompt.kernel.errors import InvalidInput, NotFound
 from fleetprompt.kernel.ids import SignalId, TenantSlug
 from fleetprompt.model import Signal
 from fleetprompt.runtime.directives import NewDirective, request
@@ -104,6 +104,8 @@ async def test_signals_are_chosen_by_id_by_name_and_by_time(house: House, answer
     choices: list[tuple[dict[str, Any], list[int]]] = [
         ({"ids": [ids[2], ids[0]]}, [0, 2]),
         ({"name": "message.edited"}, [9]),
+        ({"name": "message.e*"}, [9]),
+        ({"name": "message.*", "since": NOON + timedelta(minutes=3)}, [3, 9]),
         ({"since": NOON + timedelta(minutes=2), "until": NOON + timedelta(minutes=3)}, [2]),
         ({"since": NOON + timedelta(minutes=2), "name": "message.received"}, [2, 3]),
         ({"ids": ids, "until": NOON + timedelta(minutes=1)}, [0]),
@@ -159,8 +161,11 @@ async def test_a_payload_that_happens_to_speak_of_lanes_can_be_replayed(
 async def test_a_replay_hands_out_no_signal_of_another_tenant(house: House, answering: Answering) -> None:
     signal_id = await receive(house, answering.registry, 1, GLOBEX)
     await run_out(house, answering.registry)
-    assert await again(house, answering.registry, ids=[signal_id]) == (0, 0)
-    assert await again(house, answering.registry, name="message.received") == (0, 0)
+    choices: list[dict[str, Any]] = [{"ids": [signal_id]}, {"name": "message.received"}, {"name": "*"}]
+    for chosen in choices:
+        with pytest.raises(NotFound, match="No signal matches"):
+            await again(house, answering.registry, **chosen)
+    assert await house.tenant_rows(ACME, "select 1 from signals") == []
 
 
 AGED = (

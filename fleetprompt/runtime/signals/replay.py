@@ -9,12 +9,13 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
-from fleetprompt.kernel.errors import InvalidInput
+from fleetprompt.kernel.errors import InvalidInput, NotFound
 from fleetprompt.kernel.ids import SignalId
 from fleetprompt.model import Signal
 from fleetprompt.runtime.jobs import enqueue
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals.emit import Actor, NewSignal, emit, handler_jobs
+from fleetprompt.runtime.signals.find import named, within
 from fleetprompt.tenancy import TenantSession
 
 REPLAY_LIMIT = 10_000
@@ -22,7 +23,7 @@ REPLAY_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which signals; all given conditions hold together. At least one is needed."""
+    """Which signals; all given conditions hold together. At least one is needed. `chat.*`: all that begin so."""
 
     ids: Sequence[UUID] = ()
     name: str | None = None
@@ -33,11 +34,14 @@ class Chosen:
 async def replay(session: TenantSession, registry: Registry, chosen: Chosen, actor: Actor) -> tuple[int, int]:
     """Hand chosen signals to their handlers again; returns (signals, jobs) and leaves an audit signal.
 
-    Raises InvalidInput if nothing is chosen, or so much that it would have to be cut short.
+    Raises InvalidInput if nothing is chosen, or so much that it would have to be cut short; NotFound if nothing
+    matches.
     """
     if chosen == Chosen(ids=chosen.ids) and not chosen.ids:
         raise InvalidInput("This would replay everything.", "Say which signals: by id, name or time.")
     signals = list(await session.scalars(_query(chosen)))
+    if not signals:
+        raise NotFound("No signal matches.", "See what there is: fleetprompt signals list --org ...")
     if len(signals) > REPLAY_LIMIT:
         raise InvalidInput(
             f"More than {REPLAY_LIMIT} signals are meant.", "Replay them in shorter spans of time."
@@ -66,10 +70,4 @@ def _query(chosen: Chosen) -> Select[Signal]:
     query = select(Signal).order_by(Signal.id).limit(REPLAY_LIMIT + 1)
     if chosen.ids:
         query = query.where(Signal.id.in_(chosen.ids))
-    if chosen.name is not None:
-        query = query.where(Signal.name == chosen.name)
-    if chosen.since is not None:
-        query = query.where(Signal.occurred_at >= chosen.since)
-    if chosen.until is not None:
-        query = query.where(Signal.occurred_at < chosen.until)
-    return query
+    return query.where(*named(chosen.name), *within(chosen.since, chosen.until))
