@@ -43,6 +43,21 @@ async def test_service_that_ends_by_itself_fails_the_demo_with_the_end_of_its_lo
     await service.stop()
 
 
+async def test_service_that_does_not_do_its_part_fails_the_demo_with_the_end_of_its_log(
+    tmp_path: Path,
+) -> None:
+    async def in_vain() -> None:
+        raise DemoFailed("Waited in vain.")
+
+    log = tmp_path / "fleetprompt.log"
+    service = Service(unusable(tmp_path), log)
+    await service.start()
+    with pytest.raises(DemoFailed, match="Waited in vain") as failure:
+        await service.during(in_vain())
+    assert str(log) in failure.value.advice
+    await service.stop()
+
+
 async def test_stopped_service_is_gone(tmp_path: Path) -> None:
     service = Service(unusable(tmp_path), tmp_path / "log")
     await service.start()

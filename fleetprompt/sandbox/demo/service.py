@@ -18,6 +18,7 @@ PROGRAM: Final = (sys.executable, "-m", "fleetprompt")
 COMMAND_S: Final = 120.0
 STOP_S: Final = 10.0
 LAST_LINES: Final = 12
+LINE_CHARS: Final = 300
 
 T = TypeVar("T")
 
@@ -115,17 +116,17 @@ class Service:
             await _end(self._process)
 
     async def during(self, what: Awaitable[T]) -> T:
-        """Await something that FleetPrompt has to do. Raises DemoFailed when it ends meanwhile."""
+        """Await something that FleetPrompt has to do. Raises DemoFailed, with its last words, when it does not."""
         assert self._process is not None
         task = asyncio.ensure_future(what)
         ending = asyncio.create_task(self._process.wait())
         try:
             await asyncio.wait([task, ending], return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise DemoFailed(
-                    f"`fleetprompt up` ended by itself (exit {ending.result()}).", self.last_words()
-                )
+                raise DemoFailed(f"`fleetprompt up` ended by itself (exit {ending.result()}).")
             return task.result()
+        except DemoFailed as error:
+            raise DemoFailed(error.what, self.last_words()) from error
         finally:
             task.cancel()
             ending.cancel()
@@ -134,7 +135,9 @@ class Service:
     def last_words(self) -> str:
         """Where the log is, and its end."""
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
-        return "\n".join([f"Its log, {self._log}, ends so:", *lines[-LAST_LINES:]])
+        return "\n".join(
+            [f"Its log, {self._log}, ends so:", *(line[:LINE_CHARS] for line in lines[-LAST_LINES:])]
+        )
 
 
 async def _end(process: Process) -> None:
