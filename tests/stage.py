@@ -124,6 +124,16 @@ class Stage:
         await session.flush()
         return made
 
+    async def project_answers(self) -> None:
+        """Store what was posted as messages of the conversation, as a connector does."""
+        async with self.house.tenancy.session(ACME) as session:
+            for number, (key, request) in enumerate(self.chat.entries):
+                said = _message(
+                    self.installation_id, UUID(request["conversation_id"]), _said(key, request, number)
+                )
+                said.directive_id = UUID(key.split(".")[0])
+                session.add(said)
+
     async def executions(self, tenant: TenantSlug = ACME) -> list[Execution]:
         """All runs, oldest first."""
         async with self.house.tenancy.session(tenant) as session:
@@ -134,12 +144,12 @@ class Stage:
         async with self.house.tenancy.session(ACME) as session:
             return list(await session.scalars(select(Directive).order_by(Directive.id)))
 
-    async def run_in_state(self, state: str, timeout_s: float = 20) -> Execution:
-        """The newest run, once it is in that state."""
+    async def run_in_state(self, *states: str, timeout_s: float = 20) -> Execution:
+        """The newest run, once it is in one of these states."""
         async with asyncio.timeout(timeout_s):
             while True:
                 runs = await self.executions()
-                if runs and runs[-1].state == state:
+                if runs and runs[-1].state in states:
                     return runs[-1]
                 await asyncio.sleep(0.03)
 
@@ -227,6 +237,7 @@ def _register_tools(registry: Registry, holds: Ledger, looked_up: list[str]) -> 
             "orders:write",
             side_effect=SideEffect.REVERSIBLE,
             directive="orders.hold",
+            taints=False,
         )
     )
 
@@ -248,6 +259,11 @@ def _payload(text: str, external_id: str, thread: str, at_ms: int, **more: Any) 
         "sent_at_ms": at_ms,
         **more,
     }
+
+
+def _said(key: str, request: dict[str, Any], number: int) -> dict[str, Any]:
+    author = {"id": "bot", "kind": "self", "name": "fleet"}
+    return _payload(request["text"], key, "t1", 5000 + number, author=author)
 
 
 def _message(installation_id: UUID, conversation_id: UUID, payload: dict[str, Any]) -> Message:

@@ -24,7 +24,6 @@ class Conversation(TenantBase):
     channel_kind: Mapped[str]
     channel_name: Mapped[str]
     agent_id: Mapped[UUID | None]  # the agent that takes part
-    automated_turns: Mapped[int] = mapped_column(server_default="0")  # answers to bots since a person spoke
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

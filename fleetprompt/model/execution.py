@@ -40,6 +40,7 @@ class Execution(TenantBase):
     cost_usd: Mapped[Decimal | None] = mapped_column(server_default="0")
     model_failures: Mapped[int] = mapped_column(server_default="0")
     on_fallback: Mapped[bool] = mapped_column(server_default="false")
+    round: Mapped[int] = mapped_column(server_default="0")  # how often a person had it tried again
     shortened: Mapped[int] = mapped_column(server_default="0")  # how often the context was cut in half
     tainted: Mapped[bool] = mapped_column(server_default="false")
     lane: Mapped[str | None]

@@ -89,6 +89,8 @@ class Registry:
     channels: dict[str, Channel] = field(default_factory=dict)
     settled: list[Callable[[TenantSession, Directive], Awaitable[None]]] = field(default_factory=list)
     """Called in the transaction in which a directive ends, however it ends."""
+    rechecks: list[Callable[[TenantSession, Directive], Awaitable[str | None]]] = field(default_factory=list)
+    """Called when a directive is about to run for the first time: why it may not after all, or None."""
 
     def add_signal(self, name: str, about: str, *, retention: str = "standard") -> None:
         """Catalogue a fact."""

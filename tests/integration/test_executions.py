@@ -166,3 +166,23 @@ async def test_what_was_cut_from_a_long_conversation_is_said_to_the_model() -> N
         assert "3 earlier messages" in sent
         assert "chatter 5" in sent
         assert "chatter 1" not in sent
+
+
+async def test_the_approval_request_shows_what_it_is_about_and_how_to_decide() -> None:
+    async with stage(policies={"approval": {"*": "ask"}}) as play:
+        play.stub.script([Reply.calls(("orders.hold", {"number": "7", "reason": "late"}))])
+        await play.says("hold order 7")
+        (asked,) = await play.chat.wait_for(1)
+        assert "number = 7, reason = late" in asked
+        assert "directives approve" in asked
+
+
+async def test_a_second_failure_after_a_retry_is_said_too() -> None:
+    async with stage() as play:
+        play.stub.rule(lambda _: Reply.unauthorized())
+        await play.says("hello")
+        await play.chat.wait_for(1)
+        run = await play.run_in_state("failed")
+        async with play.house.tenancy.session(ACME) as session:
+            await retry_execution(session, play.registry, run.id, OPERATOR)  # type: ignore[arg-type]
+        assert len(await play.chat.wait_for(2)) == 2

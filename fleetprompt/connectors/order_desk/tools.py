@@ -115,6 +115,7 @@ def _tools(client: OrderDeskClient) -> tuple[Tool, ...]:
             side_effect=SideEffect.REVERSIBLE,
             directive="orders.hold",
             examples=HOLDS,
+            taints=False,  # a receipt is an id and a flag
         ),
     )
 

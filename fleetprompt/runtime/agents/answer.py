@@ -8,7 +8,7 @@ speaks again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from fleetprompt.model.states import AgentState
 from fleetprompt.runtime.agents.choose import choose
 from fleetprompt.runtime.agents.limits import Limits
 from fleetprompt.runtime.agents.manage import list_agents
+from fleetprompt.runtime.agents.policies import read_policies
 from fleetprompt.runtime.executions.end import say
 from fleetprompt.runtime.executions.start import NewExecution, start
 from fleetprompt.runtime.registry import Handler, Registry
@@ -31,6 +32,7 @@ from fleetprompt.tenancy import TenantSession
 MAX_AUTOMATED_TURNS = 3
 NAME = "agents.answer"
 NO_AGENT = "There is no agent here to answer. An administrator can make one: `fleetprompt agent create`."
+WHOM = "There are several agents here; please say whom you mean, right after the mention: {names}."
 PAUSED = "{name} is paused at the moment; an administrator can resume it."
 TOO_MANY = "You have asked {name} very often within an hour; please try again later."
 
@@ -76,7 +78,7 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
     scene = Scene(signal, conversation, installation, agent)
     if not await _is_meant(session, registry, scene):
         return
-    refusal = await _refusal(session, signal, agent)
+    refusal = _nobody(agents) if agent is None else await _refusal(session, signal, agent)
     if agent is None or refusal is not None:
         await _notice(session, registry, signal, conversation, refusal or NO_AGENT)
         return
@@ -92,7 +94,8 @@ async def _is_meant(session: TenantSession, registry: Registry, scene: Scene) ->
         return True
     if agent is None or scene.conversation.agent_id != agent.id:
         return False
-    return bool(agent.policies.get("follow_threads", config.get("follow_threads", False)))
+    own = read_policies(agent.policies).follow_threads
+    return bool(config.get("follow_threads", False)) if own is None else own
 
 
 async def _loops(session: TenantSession, registry: Registry, scene: Scene) -> bool:
@@ -113,23 +116,28 @@ async def _loops(session: TenantSession, registry: Registry, scene: Scene) -> bo
 
 
 async def _automated_turns(session: TenantSession, conversation: Conversation) -> int:
-    here = Message.conversation_id == conversation.id
-    spoke = select(func.coalesce(func.max(Message.sent_at_ms), 0)).where(
-        here, Message.author_kind == "person"
+    """Runs that machines asked for, answered yet or not: messages that come at once must not all slip through."""
+    spoke = select(func.coalesce(func.max(Message.sent_at_ms), -1)).where(
+        Message.conversation_id == conversation.id, Message.author_kind == "person"
     )
-    turns = select(func.count(func.distinct(Message.directive_id))).where(
-        here, Message.author_kind == "self", Message.sent_at_ms > spoke.scalar_subquery()
+    turns = select(func.count()).where(
+        Execution.conversation_id == conversation.id,
+        Execution.input["author_kind"].astext != "person",
+        Execution.position > spoke.scalar_subquery(),
     )
     return int(await session.scalar(turns) or 0)
 
 
-async def _refusal(session: TenantSession, signal: Signal, agent: Agent | None) -> str | None:
+def _nobody(agents: Sequence[Agent]) -> str:
+    names = ", ".join(f"`{agent.name}`" for agent in agents)
+    return WHOM.format(names=names) if agents else NO_AGENT
+
+
+async def _refusal(session: TenantSession, signal: Signal, agent: Agent) -> str | None:
     """The sentence for a person who cannot be served now."""
-    if agent is None:
-        return NO_AGENT
     if agent.state != AgentState.ACTIVE:
         return PAUSED.format(name=agent.name)
-    limits = Limits.model_validate(agent.limits)
+    limits = Limits.stored(agent.limits)
     recent = select(func.count()).where(
         Execution.agent_id == agent.id,
         Execution.input["person_id"].astext == signal.payload["author"]["id"],
@@ -153,12 +161,14 @@ def _execution(signal: Signal, agent: Agent, request: str) -> NewExecution:
         f"signal:{signal.id}",
         {
             "text": request,
+            "author_kind": payload["author"]["kind"],
             "person_id": payload["author"]["id"],
             "person_name": payload["author"]["name"],
             "external_id": payload["external_id"],
             "sent_at_ms": payload["sent_at_ms"],
         },
         signal.correlation_id,
+        Actor(signal.actor_kind, signal.actor_id, signal.actor_name),
         signal_id=signal.id,
         conversation_id=signal.conversation_id,
         installation_id=signal.installation_id,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 class Limits(BaseModel):
@@ -22,3 +24,13 @@ class Limits(BaseModel):
     runs_per_person_per_hour: int = Field(default=120, ge=1)
     context_messages: int = Field(default=40, ge=1, le=1000)
     context_chars: int = Field(default=24_000, ge=100)
+
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> Self:
+        """As the database holds them, perhaps by another version's hand: what is no limit here has its default."""
+        known = {name: value for name, value in values.items() if name in cls.model_fields}
+        try:
+            return cls.model_validate(known)
+        except ValidationError as error:
+            wrong = {fault["loc"][0] for fault in error.errors()}
+            return cls.model_validate({name: value for name, value in known.items() if name not in wrong})

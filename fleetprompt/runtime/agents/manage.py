@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import func, select
 
 from fleetprompt.kernel.errors import Conflict, InvalidInput, NotFound
@@ -15,13 +15,13 @@ from fleetprompt.kernel.names import checked_name
 from fleetprompt.model import Agent
 from fleetprompt.model.states import AgentState
 from fleetprompt.runtime.agents.limits import Limits
+from fleetprompt.runtime.agents.policies import Policies
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.tenancy import TenantSession
 
 SETTABLE = ("purpose", "instructions", "tools", "model", "limits", "policies")
-POLICIES = ("approval", "follow_threads")
 
 
 async def create_agent(
@@ -92,16 +92,24 @@ def check_values(registry: Registry, values: Mapping[str, Any]) -> dict[str, Any
     """Validated column values. Raises InvalidInput, naming what is wrong and what would do."""
     _require_known("setting", values, SETTABLE)
     _require_known("tool", values.get("tools", ()), registry.tools)
-    _require_known("policy", values.get("policies", {}), POLICIES)
+    _require_known("policy", values.get("policies", {}), Policies.model_fields)
     _require_known("limit", values.get("limits", {}), Limits.model_fields)
-    if "limits" not in values:
-        return dict(values)
+    checked = dict(values)
+    for field, model in (("limits", Limits), ("policies", Policies)):
+        if field in values:
+            checked[field] = _checked(model, field, values[field])
+    named = [tool for tool in checked.get("policies", {}).get("approval", {}) if tool != "*"]
+    _require_known("tool", named, registry.tools)
+    return checked
+
+
+def _checked(model: type[BaseModel], field: str, value: Any) -> dict[str, Any]:
     try:
-        limits = Limits.model_validate(values["limits"]).model_dump(mode="json", exclude_unset=True)
+        return model.model_validate(value).model_dump(mode="json", exclude_unset=True)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise InvalidInput(f"The limit {fault['loc'][0]!r} cannot be set: {fault['msg']}.") from error
-    return {**values, "limits": limits}
+        place = ".".join(str(part) for part in fault["loc"]) or field
+        raise InvalidInput(f"{place!r} of the agent's {field} cannot be set: {fault['msg']}.") from error
 
 
 def _require_known(kind: str, given: Iterable[str], known: Collection[str]) -> None:

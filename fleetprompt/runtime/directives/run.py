@@ -84,20 +84,31 @@ async def _take_up(
     if kind is None:
         raise unknown_here(work, f"directive {directive.name!r}")
     if directive.state == DirectiveState.REQUESTED:
-        if not _approval_holds(directive):
-            await end.fail(
-                session, registry, directive, "approval_void", "The approval is for other arguments."
-            )
+        void = await _void(session, registry, directive)
+        if void is not None:
+            await end.fail(session, registry, directive, "approval_void", void)
             return None
         await _start(session, kind, directive)
     return await _next(session, registry, kind, directive)
 
 
-def _approval_holds(directive: Directive) -> bool:
-    """An approval binds the digest of the exact arguments, and is checked again when they are used."""
-    if directive.approval_reason is None:
-        return True
-    return directive.approved_digest == digest(directive.arguments)
+async def _void(session: TenantSession, registry: Registry, directive: Directive) -> str | None:
+    """Why what was allowed is allowed no longer; asked before the first try alone, since a begun one is finished.
+
+    An approval binds the digest of the exact arguments, and expires.
+    """
+    if directive.attempt > 0:
+        return None
+    if directive.approval_reason is not None:
+        if directive.approved_digest != digest(directive.arguments):
+            return "The approval is for other arguments."
+        if directive.approval_expires_at is not None and directive.approval_expires_at < clock.now():
+            return "The approval has expired."
+    for recheck in registry.rechecks:
+        reason = await recheck(session, directive)
+        if reason is not None:
+            return reason
+    return None
 
 
 async def _start(session: TenantSession, kind: DirectiveType, directive: Directive) -> None:

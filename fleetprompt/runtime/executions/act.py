@@ -12,15 +12,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import func, update
 
 from fleetprompt.kernel import clock, faults
 from fleetprompt.kernel.ids import TenantSlug, new_id
-from fleetprompt.kernel.json import clean
+from fleetprompt.kernel.json import clean, clean_text
 from fleetprompt.model import Conversation, Execution, ModelCall, ToolCallRecord
+from fleetprompt.model.states import ExecutionState
 from fleetprompt.runtime.executions import observe
 from fleetprompt.runtime.executions.record import Run
-from fleetprompt.runtime.executions.store import store_failure, store_reply
+from fleetprompt.runtime.executions.store import store_failure, store_reply, store_usage
 from fleetprompt.runtime.jobs.work import Postpone
 from fleetprompt.runtime.llm import (
     FailureKind,
@@ -31,12 +33,13 @@ from fleetprompt.runtime.llm import (
     reply_from_raw,
 )
 from fleetprompt.runtime.registry import Channel, Registry
-from fleetprompt.runtime.tools import ToolContext, ToolFailure
+from fleetprompt.runtime.tools import Tool, ToolContext, ToolFailure
 from fleetprompt.runtime.tools.tool import RESULT_CHARS
 from fleetprompt.telemetry import span
 from fleetprompt.tenancy import TenantSession
 
 TYPING_EVERY_S = 4.0
+GONE = "There is no longer a tool {tool!r} here."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,13 @@ async def think(
     faults.reach("execution.model_called")
 
     async def record(session: TenantSession, run: Run) -> Postpone | None:
-        if isinstance(outcome, ModelReply):
-            await store_reply(session, registry.tools, run, thinking.call_id, outcome)
+        await store_usage(session, run, thinking.call_id, outcome, latency_ms)
+        if run.execution.state != ExecutionState.RUNNING:
             return None
-        return await store_failure(
-            session, registry, run, thinking.call_id, outcome, latency_ms, has_fallback=models.has_fallback
-        )
+        if isinstance(outcome, ModelReply):
+            await store_reply(session, registry.tools, run, outcome)
+            return None
+        return await store_failure(session, registry, run, outcome, has_fallback=models.has_fallback)
 
     return record
 
@@ -96,7 +100,8 @@ async def _ask(models: ModelBoundary, thinking: Thinking) -> ModelReply | ModelF
     except ModelFailure as failure:
         return failure
     if not reply.text.strip() and not reply.calls:
-        return ModelFailure(FailureKind.MALFORMED, "the model answered nothing")
+        nothing = "the model answered nothing"
+        return ModelFailure(FailureKind.MALFORMED, nothing, usage=reply.usage, cost_usd=reply.cost_usd)
     return reply_from_raw(clean(reply.raw))
 
 
@@ -104,29 +109,44 @@ async def read(
     registry: Registry, reading: Reading
 ) -> Callable[[TenantSession, Run], Awaitable[Postpone | None]]:
     """Run a read-only tool; it taints the run if its result may carry strangers' text."""
-    tool = registry.tools[reading.call.tool]
-    assert tool.run is not None
-    arguments = tool.arguments.model_validate(reading.call.arguments)
-    try:
-        result = await asyncio.wait_for(tool.run(reading.context, arguments), tool.timeout_s)
-        state, content = "done", result if isinstance(result, str) else json.dumps(clean(result), default=str)
-    except ToolFailure as failure:
-        state, content = "failed", str(failure)
-    except TimeoutError:
-        state, content = "failed", f"{tool.name} did not answer within {tool.timeout_s:.0f} s."
+    tool = registry.tools.get(reading.call.tool)
+    state, content = await _result(tool, reading)
     faults.reach("execution.tool_ran")
 
     async def record(session: TenantSession, run: Run) -> None:
+        if run.execution.state != ExecutionState.RUNNING:
+            return
         await set_result(session, reading.call.id, state, content)
-        if tool.taints and not run.execution.tainted:
-            tainted = update(Execution).where(Execution.id == run.execution.id).values(tainted=True)
-            await session.execute(tainted)
+        if tool is not None and tool.taints:
+            await taint(session, run.execution.id)
 
     return record
 
 
+async def _result(tool: Tool | None, reading: Reading) -> tuple[str, str]:
+    """State and content. The call was judged earlier, perhaps by another version: its tool may be gone since."""
+    if tool is None or tool.run is None:
+        return "failed", GONE.format(tool=reading.call.tool)
+    try:
+        arguments = tool.arguments.model_validate(reading.call.arguments)
+        result = await asyncio.wait_for(tool.run(reading.context, arguments), tool.timeout_s)
+    except ValidationError:
+        return "failed", f"{tool.name} no longer takes these arguments."
+    except ToolFailure as failure:
+        return "failed", str(failure)
+    except TimeoutError:
+        return "failed", f"{tool.name} did not answer within {tool.timeout_s:.0f} s."
+    return "done", result if isinstance(result, str) else json.dumps(clean(result), default=str)
+
+
+async def taint(session: TenantSession, execution_id: UUID) -> None:
+    """From now on this run has read what third parties wrote."""
+    await session.execute(update(Execution).where(Execution.id == execution_id).values(tainted=True))
+
+
 async def set_result(session: TenantSession, call_id: UUID, state: str, content: str) -> None:
     """What came of a tool call: done, failed or refused."""
+    content = clean_text(content)
     kept = content if len(content) <= RESULT_CHARS else content[:RESULT_CHARS] + " [cut]"
     values = {"state": state, "result": kept, "finished_at": func.clock_timestamp()}
     await session.execute(update(ToolCallRecord).where(ToolCallRecord.id == call_id).values(values))

@@ -6,11 +6,13 @@ from typing import assert_never
 
 from sqlalchemy import select, update
 
+from fleetprompt.kernel.errors import InvalidInput
+from fleetprompt.kernel.ids import ExecutionId
 from fleetprompt.model import Installation, ToolCallRecord
 from fleetprompt.model.states import ExecutionState
 from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.executions import end
-from fleetprompt.runtime.executions.act import Reading, Thinking, note_call
+from fleetprompt.runtime.executions.act import GONE, Reading, Thinking, note_call, set_result, taint
 from fleetprompt.runtime.executions.context import build_request
 from fleetprompt.runtime.executions.decide import (
     Answer,
@@ -21,14 +23,20 @@ from fleetprompt.runtime.executions.decide import (
     Wait,
     next_action,
 )
-from fleetprompt.runtime.executions.record import Run
+from fleetprompt.runtime.executions.record import Run, load
 from fleetprompt.runtime.llm import sentence
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Channel, Registry
 from fleetprompt.runtime.signals import Actor
-from fleetprompt.runtime.tools import ToolContext
+from fleetprompt.runtime.tools import Tool, ToolContext
 from fleetprompt.runtime.tools.gate import approval_reason
 from fleetprompt.tenancy import TenantSession
+
+ASK = (
+    "I need someone to approve `{tool}` before I go on: {what}\n{reason} An administrator decides with"
+    " `fleetprompt directives approve {id} --org {org}`, or `reject`."
+)
+ASK_CHARS = 1_000
 
 
 async def advance(session: TenantSession, registry: Registry, run: Run) -> Thinking | Reading | None:
@@ -39,9 +47,9 @@ async def advance(session: TenantSession, registry: Registry, run: Run) -> Think
         case ReadWithTool(call):
             return Reading(call, _context(session, run))
         case RequestDirective(call):
-            await _request_directive(session, registry, run, call)
-        case Wait():
-            await move(session, run.execution, ExecutionState.WAITING)
+            return await _request_or_go_on(session, registry, run, call)
+        case Wait(call):
+            return await _wait_or_go_on(session, registry, run, call)
         case Answer(text):
             await end.succeed(session, registry, run, text)
         case Stop(limit):
@@ -54,7 +62,9 @@ async def advance(session: TenantSession, registry: Registry, run: Run) -> Think
 
 
 async def _prepare(session: TenantSession, registry: Registry, run: Run, step: int) -> Thinking:
-    prepared = await build_request(session, registry.tools, run)
+    prepared, tainted = await build_request(session, registry.tools, run)
+    if tainted:
+        await taint(session, run.execution.id)
     call_id = await note_call(session, run, step, prepared.model)
     channel = await _channel(session, registry, run)
     return Thinking(prepared, call_id, run.execution.on_fallback, run.conversation, channel)
@@ -67,13 +77,45 @@ async def _channel(session: TenantSession, registry: Registry, run: Run) -> Chan
     return registry.channels.get(await session.scalar(query) or "")
 
 
-async def _request_directive(
+async def _wait_or_go_on(
     session: TenantSession, registry: Registry, run: Run, call: ToolCallRecord
+) -> Thinking | Reading | None:
+    """Wait, unless the directive has ended since the call was read: then nobody would wake this run again."""
+    held = select(ToolCallRecord.state).where(ToolCallRecord.id == call.id).with_for_update()
+    if await session.scalar(held) != "waiting":
+        return await _again(session, registry, run)
+    await move(session, run.execution, ExecutionState.WAITING)
+    return None
+
+
+async def _request_or_go_on(
+    session: TenantSession, registry: Registry, run: Run, call: ToolCallRecord
+) -> Thinking | Reading | None:
+    """Ask for the directive, if it can be asked for still: the call was judged when the model made it."""
+    tool = registry.tools.get(call.tool) if call.tool in run.agent.tools else None
+    if tool is None or tool.directive is None:
+        await set_result(session, call.id, "refused", GONE.format(tool=call.tool))
+        return await _again(session, registry, run)
+    try:
+        await _request_directive(session, registry, run, call, tool)
+    except InvalidInput as error:
+        await set_result(session, call.id, "failed", str(error))
+        return await _again(session, registry, run)
+    return None
+
+
+async def _again(session: TenantSession, registry: Registry, run: Run) -> Thinking | Reading | None:
+    reloaded = await load(session, ExecutionId(run.execution.id))
+    assert reloaded is not None, "its row is held"
+    return await advance(session, registry, reloaded)
+
+
+async def _request_directive(
+    session: TenantSession, registry: Registry, run: Run, call: ToolCallRecord, tool: Tool
 ) -> None:
     """Ask for the directive of a side effect and wait for its end. Its key is (execution, step, index)."""
-    tool = registry.tools[call.tool]
     reason = approval_reason(run.agent, tool, tainted=run.execution.tainted)
-    requested = await request(session, registry, _new_directive(registry, run, call, reason))
+    requested = await request(session, registry, _new_directive(run, call, tool, reason))
     values = {"state": "waiting", "directive_id": requested.id}
     await session.execute(update(ToolCallRecord).where(ToolCallRecord.id == call.id).values(values))
     told = {"tool": tool.name, "directive_id": str(requested.id), "step": call.step, "index": call.index}
@@ -83,8 +125,8 @@ async def _request_directive(
     await move(session, run.execution, ExecutionState.WAITING)
 
 
-def _new_directive(registry: Registry, run: Run, call: ToolCallRecord, reason: str | None) -> NewDirective:
-    execution, tool = run.execution, registry.tools[call.tool]
+def _new_directive(run: Run, call: ToolCallRecord, tool: Tool, reason: str | None) -> NewDirective:
+    execution = run.execution
     assert tool.directive is not None
     return NewDirective(
         tool.directive,
@@ -103,18 +145,23 @@ def _new_directive(registry: Registry, run: Run, call: ToolCallRecord, reason: s
     )
 
 
+def _shown(call: ToolCallRecord) -> str:
+    """The arguments that an approval is about, as a person reads them."""
+    shown = ", ".join(f"{name} = {value}" for name, value in (call.arguments or {}).items())
+    return shown if len(shown) <= ASK_CHARS else shown[:ASK_CHARS] + " ..."
+
+
 async def _say_waiting(
     session: TenantSession, registry: Registry, run: Run, call: ToolCallRecord, directive_id: str, reason: str
 ) -> None:
     if run.conversation is None:
         return
     execution = run.execution
-    text = f"I need someone to approve `{call.tool}` before I go on. {reason} (directive `{directive_id}`)"
     await end.say(
         session,
         registry,
         run.conversation,
-        text,
+        ASK.format(tool=call.tool, what=_shown(call), reason=reason, id=directive_id, org=session.tenant),
         key=f"execution:{execution.id}:{call.step}:{call.index}:asks",
         actor=Actor("agent", str(run.agent.id), run.agent.name),
         summary=f"{run.agent.name} asks for approval.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
+from fleetprompt.model import Directive, Execution
 from fleetprompt.model import Message as StoredMessage
 from fleetprompt.runtime.executions.record import Run
 from fleetprompt.runtime.llm import (
@@ -27,12 +28,18 @@ RULES = (
 )
 
 
-async def build_request(session: TenantSession, tools: Mapping[str, Tool], run: Run) -> ModelRequest:
-    """The next model call of a run, whose conversation is cut in half for each time it was too long."""
-    history = await _history(session, run)
+async def build_request(
+    session: TenantSession, tools: Mapping[str, Tool], run: Run
+) -> tuple[ModelRequest, bool]:
+    """The next model call of a run, and whether it shows the model text of third parties.
+
+    Third parties are bots, webhooks, and our own answers in runs that had read such text: what they made us say is
+    theirs. The people of a conversation are its members, and trusted as the one who asks.
+    """
+    history, tainted = await _history(session, run)
     offered = [tools[name] for name in run.agent.tools if name in tools]
     seconds_left = run.limits.max_seconds - run.used_ms / 1000
-    return ModelRequest(
+    request = ModelRequest(
         model=run.execution.model,
         instructions=_instructions(run),
         messages=(*history, *_this_run(run)),
@@ -40,6 +47,7 @@ async def build_request(session: TenantSession, tools: Mapping[str, Tool], run: 
         max_output_tokens=run.limits.max_output_tokens,
         timeout_s=max(1.0, min(run.limits.call_timeout_s, seconds_left)),
     )
+    return request, tainted
 
 
 def _instructions(run: Run) -> str:
@@ -47,7 +55,7 @@ def _instructions(run: Run) -> str:
     return "\n\n".join(part for part in (identity, run.agent.purpose, run.agent.instructions, RULES) if part)
 
 
-async def _history(session: TenantSession, run: Run) -> list[Message]:
+async def _history(session: TenantSession, run: Run) -> tuple[list[Message], bool]:
     """The conversation up to the request, newest kept, with a note of what was cut; the request itself last."""
     given = run.execution.input
     request = PersonSays(str(given.get("person_name", "")), str(given.get("text", "")))
@@ -55,7 +63,18 @@ async def _history(session: TenantSession, run: Run) -> list[Message]:
     kept = _fit(earlier, run.limits.context_messages, run.limits.context_chars, run.execution.shortened)
     cut = len(earlier) - len(kept)
     note = [SystemNote(f"{cut} earlier messages of this conversation were cut.")] if cut else []
-    return [*note, *(_as_said(message) for message in kept), request]
+    return [*note, *(_as_said(message) for message in kept), request], await _is_tainted(session, kept)
+
+
+async def _is_tainted(session: TenantSession, kept: Sequence[StoredMessage]) -> bool:
+    answers = [message.directive_id for message in kept if message.author_kind == "self"]
+    if None in answers or any(message.author_kind not in ("person", "self") for message in kept):
+        return True  # a post of our account that no directive made was written by another program
+    ours = {directive_id for directive_id in answers if directive_id is not None}
+    if not ours:
+        return False
+    query = select(Execution.id).join(Directive, Directive.execution_id == Execution.id)
+    return await session.scalar(query.where(Directive.id.in_(ours), Execution.tainted).limit(1)) is not None
 
 
 async def _earlier(session: TenantSession, run: Run) -> Sequence[StoredMessage]:

@@ -35,6 +35,8 @@ class RequestDirective:
 class Wait:
     """A directive is on its way; its end wakes this run."""
 
+    call: ToolCallRecord
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -57,7 +59,7 @@ def next_action(run: Run) -> Action:
     """Calls are worked off one after the other, in the order in which the model asked for them."""
     for call in run.open_calls:
         if call.state == "waiting":
-            return Wait()
+            return Wait(call)
         return ReadWithTool(call) if call.side_effect == SideEffect.NONE else RequestDirective(call)
     if run.replies and not run.replies[-1].calls:
         return Answer(run.replies[-1].text)

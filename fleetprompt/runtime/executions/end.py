@@ -39,7 +39,7 @@ async def fail(
 ) -> None:
     """It did not work out. detail: for the operator; sentence: the one thing that the person in the channel reads."""
     execution = run.execution
-    directive_id = await _reply(session, registry, run, "failure", sentence)
+    directive_id = await _reply(session, registry, run, f"failure:{run.execution.round}", sentence)
     values = {"error_code": code, "error": detail, "directive_id": directive_id}
     await move(session, execution, ExecutionState.FAILED, finished_at=func.now(), **values)
     await tell(

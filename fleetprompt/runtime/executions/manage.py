@@ -43,6 +43,7 @@ async def retry_execution(
     if run.execution.state != ExecutionState.FAILED:
         raise Conflict(f"This execution is {run.execution.state}.", "Only a failed one can be retried.")
     again = {
+        "round": run.execution.round + 1,
         "model_failures": 0,
         "on_fallback": False,
         "error": None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sqlalchemy import func, select
@@ -23,14 +23,16 @@ class Run:
     agent: Agent
     conversation: Conversation | None
     limits: Limits
-    replies: list[ModelReply]
+    replies: list[ModelReply] = field(default_factory=list)
     """The model's answers, by step."""
-    calls: list[ToolCallRecord]
+    calls: list[ToolCallRecord] = field(default_factory=list)
     """All tool calls, by step and index."""
-    used_ms: int
+    used_ms: int = 0
     """Time spent in models and tools; waiting for people does not count."""
-    spent_today_usd: Decimal
-    """What this agent's runs cost since midnight UTC, this one included."""
+    spent_usd: Decimal = Decimal(0)
+    """What is known of this run's cost."""
+    spent_today_usd: Decimal = Decimal(0)
+    """What is known of the cost of this agent's runs since midnight UTC, this one included."""
 
     @property
     def open_calls(self) -> list[ToolCallRecord]:
@@ -42,8 +44,8 @@ class Run:
         return [call for call in self.calls if call.step == step]
 
 
-async def load(session: TenantSession, execution_id: ExecutionId) -> Run | None:
-    """The run, its row held until the end of the transaction; None if there is none."""
+async def hold(session: TenantSession, execution_id: ExecutionId) -> Run | None:
+    """The run without its history, its row held until the end of the transaction; None if there is none."""
     held = select(Execution).where(Execution.id == execution_id).with_for_update()
     execution = await session.scalar(held.execution_options(populate_existing=True))
     if execution is None:
@@ -51,22 +53,26 @@ async def load(session: TenantSession, execution_id: ExecutionId) -> Run | None:
     conversation = None
     if execution.conversation_id is not None:
         conversation = await session.get(Conversation, execution.conversation_id)
+    agent = await session.get_one(Agent, execution.agent_id)
+    return Run(execution, agent, conversation, Limits.stored(execution.limits))
+
+
+async def load(session: TenantSession, execution_id: ExecutionId) -> Run | None:
+    """The whole run, its row held until the end of the transaction; None if there is none."""
+    run = await hold(session, execution_id)
+    if run is None:
+        return None
     calls = select(ToolCallRecord).where(ToolCallRecord.execution_id == execution_id)
-    steps = (
-        select(ExecutionStep).where(ExecutionStep.execution_id == execution_id).order_by(ExecutionStep.step)
-    )
     in_order = calls.order_by(ToolCallRecord.step, ToolCallRecord.index)
-    records = list(await session.scalars(in_order.execution_options(populate_existing=True)))
-    return Run(
-        execution=execution,
-        agent=await session.get_one(Agent, execution.agent_id),
-        conversation=conversation,
-        limits=Limits.model_validate(execution.limits),
-        replies=[reply_from_raw(step.reply) for step in await session.scalars(steps)],
-        calls=records,
-        used_ms=await _used_ms(session, execution_id, records),
-        spent_today_usd=await _spent_today(session, execution),
-    )
+    run.calls = list(await session.scalars(in_order.execution_options(populate_existing=True)))
+    steps = select(ExecutionStep).where(ExecutionStep.execution_id == execution_id)
+    run.replies = [
+        reply_from_raw(step.reply) for step in await session.scalars(steps.order_by(ExecutionStep.step))
+    ]
+    model_ms, run.spent_usd = await _used_by_models(session, execution_id)
+    run.used_ms = model_ms + _used_by_tools_ms(run.calls)
+    run.spent_today_usd = await _spent_today(session, run.execution)
+    return run
 
 
 def over_limit(run: Run) -> Limit | None:
@@ -78,28 +84,40 @@ def over_limit(run: Run) -> Limit | None:
         return Limit.TOKENS
     if run.used_ms >= limits.max_seconds * 1000:
         return Limit.TIME
-    too_dear = execution.cost_usd is not None and execution.cost_usd > limits.max_cost_usd
-    if too_dear or run.spent_today_usd > limits.cost_usd_per_day:
+    if run.spent_usd > limits.max_cost_usd or run.spent_today_usd > limits.cost_usd_per_day:
         return Limit.MONEY
     return None
 
 
-async def _used_ms(session: TenantSession, execution_id: ExecutionId, calls: Sequence[ToolCallRecord]) -> int:
-    thinking = select(func.coalesce(func.sum(ModelCall.latency_ms), 0))
-    model_ms = await session.scalar(thinking.where(ModelCall.execution_id == execution_id))
-    tool_ms = sum(_reading_ms(call) for call in calls)
-    return int(model_ms or 0) + tool_ms
+async def _used_by_models(session: TenantSession, execution_id: ExecutionId) -> tuple[int, Decimal]:
+    """Milliseconds, and dollars as far as prices are known."""
+    total = select(
+        func.coalesce(func.sum(ModelCall.latency_ms), 0), func.coalesce(func.sum(ModelCall.cost_usd), 0)
+    )
+    row = (await session.execute(total.where(ModelCall.execution_id == execution_id))).one()
+    return int(row[0]), Decimal(row[1])
 
 
-def _reading_ms(call: ToolCallRecord) -> int:
-    if call.finished_at is None or call.directive_id is not None:
-        return 0
-    return int((call.finished_at - call.created_at).total_seconds() * 1000)
+def _used_by_tools_ms(calls: Sequence[ToolCallRecord]) -> int:
+    """The time of those that read. All calls of a step are recorded at once, but each begins at the end of the last."""
+    total_ms, step, free_at = 0.0, -1, None
+    for call in calls:
+        free_at = call.created_at if free_at is None or call.step != step else max(free_at, call.created_at)
+        step, began_at = call.step, free_at
+        if call.finished_at is None:
+            continue
+        free_at = max(free_at, call.finished_at)
+        if call.directive_id is None:
+            total_ms += (free_at - began_at).total_seconds() * 1000
+    return int(total_ms)
 
 
 async def _spent_today(session: TenantSession, execution: Execution) -> Decimal:
-    today = func.date_trunc("day", func.timezone("UTC", func.now()))
-    spent = select(func.coalesce(func.sum(Execution.cost_usd), 0)).where(
-        Execution.agent_id == execution.agent_id, func.timezone("UTC", Execution.created_at) >= today
+    """A run with a call of unknown price has no sum of its own: there its known calls are added up."""
+    calls = select(func.sum(ModelCall.cost_usd)).where(ModelCall.execution_id == Execution.id)
+    known = func.coalesce(Execution.cost_usd, calls.correlate(Execution).scalar_subquery())
+    spent = select(func.coalesce(func.sum(known), 0)).where(
+        Execution.agent_id == execution.agent_id,
+        Execution.created_at >= func.date_trunc("day", func.now(), "UTC"),
     )
     return Decimal(await session.scalar(spent) or 0)

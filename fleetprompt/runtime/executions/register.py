@@ -9,11 +9,11 @@ from sqlalchemy import select
 
 from fleetprompt.kernel.ids import ExecutionId
 from fleetprompt.kernel.json import canonical
-from fleetprompt.model import Directive, Execution, ToolCallRecord
-from fleetprompt.model.states import DirectiveState, ExecutionState
+from fleetprompt.model import Agent, Directive, Execution, ToolCallRecord
+from fleetprompt.model.states import AgentState, DirectiveState, ExecutionState
 from fleetprompt.runtime.executions import end, observe
-from fleetprompt.runtime.executions.act import set_result
-from fleetprompt.runtime.executions.record import load
+from fleetprompt.runtime.executions.act import set_result, taint
+from fleetprompt.runtime.executions.record import hold
 from fleetprompt.runtime.executions.run import run_execution
 from fleetprompt.runtime.executions.start import enqueue_run
 from fleetprompt.runtime.jobs.work import Work
@@ -44,10 +44,27 @@ def register(registry: Registry, models: ModelBoundary) -> None:
         await _bury(registry, work, _id(args), error)
 
     registry.add_job(JobKind("execution.run", run, died))
-    registry.settled.append(on_settled)
+
+    async def settled(session: TenantSession, directive: Directive) -> None:
+        await on_settled(session, registry, directive)
+
+    registry.settled.append(settled)
+    registry.rechecks.append(recheck)
 
 
-async def on_settled(session: TenantSession, directive: Directive) -> None:
+async def recheck(session: TenantSession, directive: Directive) -> str | None:
+    """Why a tool's directive may no longer run, though it was allowed when it was asked for; None if it may."""
+    call = await session.scalar(select(ToolCallRecord).where(ToolCallRecord.directive_id == directive.id))
+    if call is None:
+        return None
+    execution = await session.get_one(Execution, call.execution_id)
+    agent = await session.get_one(Agent, execution.agent_id)
+    if agent.state != AgentState.ACTIVE:
+        return f"The agent {agent.name} is {agent.state} now."
+    return None if call.tool in agent.tools else f"The agent {agent.name} no longer has the tool {call.tool}."
+
+
+async def on_settled(session: TenantSession, registry: Registry, directive: Directive) -> None:
     """Give a tool call the result of its directive and wake the run that waits for it."""
     waiting = select(ToolCallRecord).where(
         ToolCallRecord.directive_id == directive.id, ToolCallRecord.state == "waiting"
@@ -57,6 +74,9 @@ async def on_settled(session: TenantSession, directive: Directive) -> None:
         return
     state, content = result_of(directive)
     await set_result(session, call.id, state, content)
+    tool = registry.tools.get(call.tool)
+    if tool is None or tool.taints:
+        await taint(session, call.execution_id)
     execution = await session.get_one(Execution, call.execution_id)
     await enqueue_run(session, execution.id, execution.lane, execution.position, execution.correlation_id)
 
@@ -78,7 +98,7 @@ def result_of(directive: Directive) -> tuple[str, str]:
 async def _bury(registry: Registry, work: Work, execution_id: ExecutionId, error: str) -> None:
     """Its job is a dead letter: the run has failed, and the person is told so."""
     async with work.finish() as session:
-        run = await load(session, execution_id)
+        run = await hold(session, execution_id)  # its history may be what it died of
         open_states = (ExecutionState.QUEUED, ExecutionState.RUNNING, ExecutionState.WAITING)
         if run is not None and run.execution.state in open_states:
             before = run.execution.state

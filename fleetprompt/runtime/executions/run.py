@@ -18,7 +18,7 @@ from fleetprompt.model.states import ExecutionState
 from fleetprompt.runtime.executions import observe
 from fleetprompt.runtime.executions.act import Reading, Thinking, read, think
 from fleetprompt.runtime.executions.advance import advance
-from fleetprompt.runtime.executions.record import Run, load
+from fleetprompt.runtime.executions.record import Run, hold, load
 from fleetprompt.runtime.jobs.work import Postpone, Work
 from fleetprompt.runtime.llm import ModelBoundary
 from fleetprompt.runtime.moves import move
@@ -27,7 +27,10 @@ from fleetprompt.telemetry import bound
 from fleetprompt.tenancy import TenantSession
 
 Recorder = Callable[[TenantSession, Run], Awaitable[Postpone | None]]
-"""Stores what came back from outside; a Postpone is raised once that is committed."""
+"""Stores what came back from outside, of a run that was canceled meanwhile what it cost alone.
+
+A Postpone is raised once that is committed.
+"""
 
 
 async def run_execution(
@@ -55,10 +58,11 @@ async def _go_on(
     """None = nothing more for now, and the job is over."""
     outside, postpone = None, None
     async with work.step() as session:
-        run = await load(session, execution_id)
+        held = run = await hold(session, execution_id)
         before = None if run is None else run.execution.state
-        if run is not None and recorder is not None and run.execution.state == ExecutionState.RUNNING:
-            postpone = await recorder(session, run)
+        if held is not None and recorder is not None:
+            postpone = await recorder(session, held)
+        if postpone is None:
             run = await load(session, execution_id)
         if run is not None and postpone is None and await _begin(session, run):
             outside = await advance(session, registry, run)

@@ -24,14 +24,15 @@ from fleetprompt.tenancy import TenantSession
 class NewExecution:
     """What an agent is to do. idempotency_key: one run for one trigger, however often it is seen.
 
-    input: {"text": the request, "person_id", "person_name", "sent_at_ms", ...}. tainted: the request itself comes
-    from a third party.
+    input: {"text": the request, "author_kind", "person_id", "person_name", "sent_at_ms", ...}. actor: who asks.
+    tainted: the request itself comes from a third party.
     """
 
     agent: Agent
     idempotency_key: str
     input: Mapping[str, Any]
     correlation_id: UUID
+    actor: Actor
     signal_id: UUID | None = None
     conversation_id: UUID | None = None
     installation_id: UUID | None = None
@@ -54,7 +55,7 @@ async def start(session: TenantSession, registry: Registry, new: NewExecution) -
         NewSignal(
             "agent.execution.requested",
             {"execution_id": str(row["id"]), "agent_id": str(new.agent.id), "agent": new.agent.name},
-            Actor("human", str(new.input.get("person_id", "")), str(new.input.get("person_name", ""))),
+            new.actor,
             correlation_id=new.correlation_id,
             causation_id=new.signal_id,
             installation_id=new.installation_id,
@@ -82,7 +83,7 @@ async def enqueue_run(
 
 
 def _row(new: NewExecution) -> dict[str, Any]:
-    limits = Limits.model_validate(new.agent.limits)
+    limits = Limits.stored(new.agent.limits)
     return {
         "id": new_id(),
         "agent_id": new.agent.id,

@@ -31,24 +31,42 @@ from fleetprompt.tenancy import TenantSession
 MAX_CALLS_PER_STEP = 16
 
 
-async def store_reply(
-    session: TenantSession, tools: Mapping[str, Tool], run: Run, call_id: UUID, reply: ModelReply
+async def store_usage(
+    session: TenantSession, run: Run, call_id: UUID, outcome: ModelReply | ModelFailure, latency_ms: int
 ) -> None:
-    """The answer, what it cost, and each tool call that it asks for: judged now, done later."""
-    execution, step = run.execution, len(run.replies)
+    """What the call came to and cost; an answer of no use is paid for too, and so is one that nobody waits for."""
+    usage, cost_usd = outcome.usage, outcome.cost_usd
+    if isinstance(outcome, ModelReply):
+        noted: dict[str, Any] = {"outcome": "answered", "model": outcome.model}
+    else:
+        noted = {"outcome": outcome.kind, "detail": outcome.detail[:500]}
+    if usage is not None:
+        counted = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        noted |= {**counted, "cost_usd": cost_usd}
+        await _set(
+            session,
+            run.execution,
+            input_tokens=Execution.input_tokens + usage.input_tokens,
+            output_tokens=Execution.output_tokens + usage.output_tokens,
+            cost_usd=None if cost_usd is None else Execution.cost_usd + cost_usd,
+        )
+    noted["latency_ms"] = latency_ms
+    await session.execute(update(ModelCall).where(ModelCall.id == call_id).values(noted))
+
+
+async def store_reply(session: TenantSession, tools: Mapping[str, Tool], run: Run, reply: ModelReply) -> None:
+    """The answer, and each tool call that it asks for: judged now, done later."""
+    execution, step = run.execution, run.execution.steps
     session.add(ExecutionStep(execution_id=execution.id, step=step, model=reply.model, reply=reply.raw))
     session.add_all([_judge(run, tools, step, call) for call in reply.calls])
     await session.flush()
-    await _settle_call(session, call_id, reply)
     await _set(
         session,
         execution,
         steps=Execution.steps + 1,
         tool_calls=Execution.tool_calls + len(reply.calls),
-        input_tokens=Execution.input_tokens + reply.usage.input_tokens,
-        output_tokens=Execution.output_tokens + reply.usage.output_tokens,
-        cost_usd=None if reply.cost_usd is None else Execution.cost_usd + reply.cost_usd,
-        model=execution.model or reply.model,
+        # The fallback's name means nothing to the first model, should a person retry this run.
+        model=execution.model or ("" if execution.on_fallback else reply.model),
         model_failures=0,
     )
 
@@ -57,15 +75,11 @@ async def store_failure(
     session: TenantSession,
     registry: Registry,
     run: Run,
-    call_id: UUID,
     failure: ModelFailure,
-    latency_ms: int,
     *,
     has_fallback: bool,
 ) -> Postpone | None:
-    """Note it, and do what the policy says: wait (the returned Postpone), fall back, shorten, or give up."""
-    noted = {"outcome": failure.kind, "detail": failure.detail[:500], "latency_ms": latency_ms}
-    await session.execute(update(ModelCall).where(ModelCall.id == call_id).values(noted))
+    """Do what the policy says: wait (the returned Postpone), fall back, shorten, or give up."""
     execution = run.execution
     attempt = execution.model_failures + 1
     match decide(failure, attempt, has_fallback, execution.on_fallback):
@@ -95,18 +109,6 @@ def _judge(run: Run, tools: Mapping[str, Tool], step: int, call: ToolCall) -> To
     else:
         record.state, record.result = "refused", verdict.reason
     return record
-
-
-async def _settle_call(session: TenantSession, call_id: UUID, reply: ModelReply) -> None:
-    settled = {
-        "model": reply.model,
-        "outcome": "answered",
-        "input_tokens": reply.usage.input_tokens,
-        "output_tokens": reply.usage.output_tokens,
-        "cost_usd": reply.cost_usd,
-        "latency_ms": reply.latency_ms,
-    }
-    await session.execute(update(ModelCall).where(ModelCall.id == call_id).values(settled))
 
 
 async def _set(session: TenantSession, execution: Execution, **values: Any) -> None:

@@ -154,13 +154,26 @@ class FailureKind(StrEnum):
 
 
 class ModelFailure(Exception):
-    """There is no usable answer. `policy.decide` says what comes next. Holds no secret and no message body."""
+    """There is no usable answer. `policy.decide` says what comes next. Holds no secret and no message body.
 
-    def __init__(self, kind: FailureKind, detail: str, retry_after_s: float | None = None) -> None:
+    usage: what an answer of no use has cost all the same; None when there was none. cost_usd: None = nobody knows.
+    """
+
+    def __init__(
+        self,
+        kind: FailureKind,
+        detail: str,
+        retry_after_s: float | None = None,
+        *,
+        usage: Usage | None = None,
+        cost_usd: Decimal | None = None,
+    ) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.usage = usage
+        self.cost_usd = cost_usd
 
 
 def reply_to_raw(reply: ModelReply, response: dict[str, Any] | None = None) -> dict[str, Any]:

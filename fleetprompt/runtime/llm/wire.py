@@ -106,16 +106,18 @@ class Wire:
     def _reply(
         self, name: ModelName, response: ModelResponse, names: conversation.ToolNames, latency_ms: int
     ) -> ModelReply:
-        _refuse_useless(name, response)
         usage = _usage(response)
+        cost_usd = prices.cost_usd(
+            name.provider, (response.model_name or "", name.name), self._base_url, usage
+        )
+        if (useless := _uselessness(name, response)) is not None:
+            raise ModelFailure(*useless, usage=usage, cost_usd=cost_usd)
         stored = ModelMessagesTypeAdapter.dump_python([response], mode="json")[0]
         reply = ModelReply(
             text=clean("".join(part.content for part in response.parts if isinstance(part, TextPart))),
             calls=_calls(response, names),
             usage=usage,
-            cost_usd=prices.cost_usd(
-                name.provider, (response.model_name or "", name.name), self._base_url, usage
-            ),
+            cost_usd=cost_usd,
             model=str(name),
             latency_ms=latency_ms,
             finish=response.finish_reason or "stop",
@@ -146,14 +148,16 @@ def _compatible_profile(name: str) -> OpenAIModelProfile:
     )
 
 
-def _refuse_useless(name: ModelName, response: ModelResponse) -> None:
+def _uselessness(name: ModelName, response: ModelResponse) -> tuple[FailureKind, str] | None:
+    """Why there is nothing to be had from it; None if there is."""
     if response.finish_reason == "content_filter":
-        raise ModelFailure(FailureKind.REFUSED, f"{name} refused by its content rules")
+        return FailureKind.REFUSED, f"{name} refused by its content rules"
     if response.finish_reason == "error":
-        raise ModelFailure(FailureKind.MALFORMED, f"{name} stopped with an error")
+        return FailureKind.MALFORMED, f"{name} stopped with an error"
     said = any(isinstance(part, TextPart) and part.content.strip() for part in response.parts)
     if not said and not any(isinstance(part, ToolCallPart) for part in response.parts):
-        raise ModelFailure(FailureKind.MALFORMED, f"{name} gave an empty answer")
+        return FailureKind.MALFORMED, f"{name} gave an empty answer"
+    return None
 
 
 def _usage(response: ModelResponse) -> Usage:

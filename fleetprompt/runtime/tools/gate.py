@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fleetprompt.model import Agent
+from fleetprompt.runtime.agents.policies import read_policies
 from fleetprompt.runtime.llm.types import ToolCall
 from fleetprompt.runtime.tools.tool import SideEffect, Tool
 
@@ -59,8 +60,7 @@ def approval_reason(agent: Agent, tool: Tool, *, tainted: bool) -> str | None:
     assert tool.side_effect is not SideEffect.NONE
     if tainted:
         return "The agent has read text that other people can write."
-    policy = agent.policies.get("approval", {})
-    wish = policy.get(tool.name, policy.get("*"))
+    wish = read_policies(agent.policies).approval_of(tool.name)
     if wish == "ask":
         return "The agent's policy asks for approval."
     if wish is None and tool.side_effect is SideEffect.IRREVERSIBLE:

@@ -45,7 +45,7 @@ class ToolFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One capability. taints: its results may carry text of third parties, which may try to give instructions."""
+    """One capability. scope: what it needs to be granted, as packages declare it and admins consent to it. taints: its results may carry text of third parties, which may try to give instructions."""
 
     name: str
     description: str

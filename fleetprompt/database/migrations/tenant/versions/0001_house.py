@@ -37,7 +37,6 @@ CREATE TABLE conversations (
     channel_kind TEXT NOT NULL,
     channel_name TEXT NOT NULL,
     agent_id UUID,
-    automated_turns BIGINT DEFAULT 0 NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,
     PRIMARY KEY (id),
     UNIQUE (installation_id, channel_id, thread_id)
@@ -164,6 +163,7 @@ CREATE TABLE executions (
     cost_usd NUMERIC(18, 9) DEFAULT 0,
     model_failures BIGINT DEFAULT 0 NOT NULL,
     on_fallback BOOLEAN DEFAULT false NOT NULL,
+    round BIGINT DEFAULT 0 NOT NULL,
     shortened BIGINT DEFAULT 0 NOT NULL,
     tainted BOOLEAN DEFAULT false NOT NULL,
     lane TEXT,
