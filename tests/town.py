@@ -51,9 +51,9 @@ class Town:
             while not all(self.answers(root) for root in roots):
                 await asyncio.sleep(0.05)
 
-    async def install(self) -> None:
+    async def install(self, **config: object) -> None:
         """acme gets its agent and its bot; for a town that was made without."""
-        await _install(self)
+        await _install(self, **config)
 
     async def settled(self, timeout_s: float = 30) -> None:
         """Wait until no job is left, then make sure that nothing of globex was touched."""
@@ -87,7 +87,7 @@ async def town(*, install_it: bool = True, **settings: object) -> AsyncIterator[
         yield play
 
 
-async def _install(play: Town) -> None:
+async def _install(play: Town, **config: object) -> None:
     async with open_house(play.settings, role="cli", migrate=False) as house:
         async with house.tenancy.session(ACME) as session:
             tools = sorted(house.registry.tools)
@@ -97,7 +97,7 @@ async def _install(play: Town) -> None:
             packages,
             ACME,
             "mattermost",
-            config={"server_url": play.chat.url, "team": "acme"},
+            config={"server_url": play.chat.url, "team": "acme", **config},
             secrets={"bot_token": Secret(play.bot.token)},
             actor=OPERATOR,
         )

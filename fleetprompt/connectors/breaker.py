@@ -8,7 +8,15 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from adapters.errors import AdapterError, FarSideFailed, Passing, RateLimited, Remedy, Unreachable
+from adapters.errors import (
+    AdapterError,
+    FarSideFailed,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    TimedOut,
+    Unreachable,
+)
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.tenancy import Tenancy, TenantSession
 
@@ -75,13 +83,13 @@ async def note_failure(
     async with tenancy.session(tenant) as session:
         if isinstance(error, RateLimited):
             await session.execute(_BLOCK, {"id": installation_id, "wait_s": rate_limit_s(error)})
-        elif isinstance(error, Passing) or error.remedy is Remedy.ASK_HUMAN:
+        elif not isinstance(error, Refused):
             values = {
                 "id": installation_id,
                 "error": error.detail,
                 "code": error.code,
                 "remedy": error.advice,
-                "counts": int(isinstance(error, Unreachable | FarSideFailed)),
+                "counts": int(isinstance(error, Unreachable | TimedOut | FarSideFailed | OutcomeUnknown)),
                 "opens_at": OPENS_AT,
                 "open_s": OPEN_S,
             }

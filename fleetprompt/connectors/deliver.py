@@ -23,6 +23,7 @@ from adapters.errors import (
 from fleetprompt.connectors import breaker
 from fleetprompt.connectors.binding import Binding
 from fleetprompt.connectors.bucket import TokenBuckets
+from fleetprompt.connectors.bulkhead import Bulkhead
 from fleetprompt.connectors.pool import AdapterPool
 from fleetprompt.kernel import clock
 from fleetprompt.kernel.json import clean_text
@@ -45,6 +46,9 @@ PATIENCE_S = 3600.0  # how long a disturbed far side is waited for before its fa
 ASK_AGAIN_S = 60.0  # after a fault that a person has to mend
 SHORT_WAIT_S = 0.5  # waited for on the spot
 DEFAULT_MAX_RUNES = 4000
+CROWDED = RetryIn(
+    2.0, "crowded", "The far side is slow; other calls of this installation go first.", forgiven=True
+)
 CUT_NOTE = "\n\n*(The rest was too long to post.)*"
 
 
@@ -87,6 +91,7 @@ class PostEffector:
         self._pool = pool
         self._buckets = buckets
         self._binding = binding
+        self._bulkhead = Bulkhead()
 
     async def plan(self, session: TenantSession, directive: Directive) -> Sequence[dict[str, Any]]:
         """One request for each post, of at most the server's limit."""
@@ -107,6 +112,15 @@ class PostEffector:
 
     async def perform(self, effect: EffectTry) -> Outcome:
         """Send once."""
+        async with self._bulkhead.turn(_installation_id(effect), SHORT_WAIT_S) as is_ours:
+            return await self._perform(effect) if is_ours else CROWDED
+
+    async def look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
+        """Whether it arrived."""
+        async with self._bulkhead.turn(_installation_id(effect), SHORT_WAIT_S) as is_ours:
+            return await self._look_up(effect) if is_ours else CROWDED
+
+    async def _perform(self, effect: EffectTry) -> Outcome:
         try:
             way = await self._way(effect, endpoint="post")
             if not isinstance(way, _Open):
@@ -119,8 +133,7 @@ class PostEffector:
         MESSAGES_SENT.labels(effect.tenant, self._binding.package, "delivered").inc()
         return _delivered(receipt)
 
-    async def look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
-        """Whether it arrived."""
+    async def _look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
         try:
             way = await self._way(effect, endpoint="look_up")
             if isinstance(way, Refused):

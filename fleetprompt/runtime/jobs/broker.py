@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from taskiq import AckableMessage, AsyncBroker, BrokerMessage
 from taskiq.message import TaskiqMessage
 
 from fleetprompt.database.engine import Database, is_away
+from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.runtime.jobs import claim
 from fleetprompt.runtime.jobs.claim import Claimed
 from fleetprompt.tenancy import Fence
@@ -96,11 +98,13 @@ class PgBroker(AsyncBroker):
         self.wake.set()
 
     async def _claim(self) -> list[Claimed]:
-        free = self.slots - len(self.held)
-        if free <= 0:
+        limit = self._limit()
+        if limit <= 0:
             return []
         try:
-            jobs = await claim.claim(self.database, self.worker, self.kinds(), free, self.lease_s)
+            jobs = await claim.claim(
+                self.database, self.worker, self.kinds(), limit, self.lease_s, self._sated()
+            )
         except Exception as error:  # noqa: BLE001 - the worker's edge: recorded, then tried again
             await self._pause(error)
             return []
@@ -108,6 +112,16 @@ class PgBroker(AsyncBroker):
         if jobs and self.idle:
             await self._get_up()
         return jobs
+
+    def _limit(self) -> int:
+        """A quarter of the slots at a time, so that a tenant cannot pass its share by much."""
+        return min(self.slots - len(self.held), max(1, self.slots // 4))
+
+    def _sated(self) -> list[TenantSlug]:
+        """Tenants with three quarters of the slots: when all of theirs hangs, others still get through."""
+        held = Counter(job.tenant for job in self.held.values())
+        share = max(1, self.slots * 3 // 4)
+        return [tenant for tenant, count in held.items() if count >= share]
 
     async def _get_up(self) -> None:
         """We sleep no more. If that cannot be said, the next heartbeat says it; the jobs are ours all the same."""

@@ -47,7 +47,7 @@ _CLAIM = text(f"""
 with candidate as (
     select j.id from public.job j
     where j.state = 'available' and j.scheduled_at <= now() and j.kind = any(:kinds)
-      and (j.lane is null or (
+      and j.tenant <> all(:sated) and (j.lane is null or (
         not exists (select 1 from public.job r where r.lane = j.lane and r.state = 'running')
         and not exists (
             select 1 from public.job e
@@ -119,10 +119,19 @@ select count(*) from dead
 
 
 async def claim(
-    database: Database, worker: str, kinds: Sequence[str], limit: int, lease_s: float
+    database: Database,
+    worker: str,
+    kinds: Sequence[str],
+    limit: int,
+    lease_s: float,
+    sated: Sequence[TenantSlug] = (),
 ) -> list[Claimed]:
-    """Take up to `limit` jobs. Two workers that race for one lane: the loser gets nothing this time."""
+    """Take up to `limit` jobs, none of the tenants that are `sated`.
+
+    Two workers that race for one lane: the loser gets nothing this time.
+    """
     values = {"worker": worker, "kinds": list(kinds), "limit": limit, "lease_s": lease_s}
+    values["sated"] = list(sated)
     try:
         async with database.connection() as connection:
             rows = (await connection.execute(_CLAIM, values)).all()
