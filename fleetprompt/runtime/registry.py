@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fleetprompt.kernel.errors import InvalidInput
@@ -89,6 +90,8 @@ class Registry:
     channels: dict[str, Channel] = field(default_factory=dict)
     settled: list[Callable[[TenantSession, Directive], Awaitable[None]]] = field(default_factory=list)
     """Called in the transaction in which a directive ends, however it ends."""
+    estimate_usd: Callable[..., Decimal | None] | None = None
+    """`ModelBoundary.estimate_usd`: what a model call may cost, reserved before it is made."""
     rechecks: list[Callable[[TenantSession, Directive], Awaitable[str | None]]] = field(default_factory=list)
     """Called when a directive is about to run for the first time: why it may not after all, or None."""
 

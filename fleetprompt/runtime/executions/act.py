@@ -10,6 +10,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -61,9 +62,15 @@ class Reading:
     context: ToolContext
 
 
-async def note_call(session: TenantSession, run: Run, step: int, model: str) -> UUID:
-    """A model call is about to be made: one that stays `started` may have been paid for."""
+async def note_call(
+    session: TenantSession, run: Run, step: int, model: str, reserved_usd: Decimal | None
+) -> UUID:
+    """A model call is about to be made: one that stays `started` may have been paid for.
+
+    Until it is settled its cost is what was reserved for it.
+    """
     call = ModelCall(id=new_id(), execution_id=run.execution.id, step=step, model=model, outcome="started")
+    call.cost_usd = reserved_usd
     session.add(call)
     await session.flush()
     return call.id

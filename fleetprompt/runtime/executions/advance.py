@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import assert_never
 
 from sqlalchemy import select, update
@@ -23,8 +24,8 @@ from fleetprompt.runtime.executions.decide import (
     Wait,
     next_action,
 )
-from fleetprompt.runtime.executions.record import Run, load
-from fleetprompt.runtime.llm import sentence
+from fleetprompt.runtime.executions.record import Run, affords, load
+from fleetprompt.runtime.llm import Limit, ModelRequest, sentence
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Channel, Registry
 from fleetprompt.runtime.signals import Actor
@@ -61,13 +62,26 @@ async def advance(session: TenantSession, registry: Registry, run: Run) -> Think
     return None
 
 
-async def _prepare(session: TenantSession, registry: Registry, run: Run, step: int) -> Thinking:
+async def _prepare(session: TenantSession, registry: Registry, run: Run, step: int) -> Thinking | None:
     prepared, tainted = await build_request(session, registry.tools, run)
     if tainted:
         await taint(session, run.execution.id)
-    call_id = await note_call(session, run, step, prepared.model)
+    reserved_usd = _estimate(registry, run, prepared)
+    if reserved_usd and not await affords(session, run, reserved_usd):
+        limit = Limit.MONEY
+        await end.fail(
+            session, registry, run, f"limit_{limit}", "the budget is spent or reserved", sentence(limit)
+        )
+        return None
+    call_id = await note_call(session, run, step, prepared.model, reserved_usd)
     channel = await _channel(session, registry, run)
     return Thinking(prepared, call_id, run.execution.on_fallback, run.conversation, channel)
+
+
+def _estimate(registry: Registry, run: Run, prepared: ModelRequest) -> Decimal | None:
+    if registry.estimate_usd is None:
+        return None
+    return registry.estimate_usd(prepared, fallback=run.execution.on_fallback)
 
 
 async def _channel(session: TenantSession, registry: Registry, run: Run) -> Channel | None:

@@ -89,13 +89,29 @@ def over_limit(run: Run) -> Limit | None:
     return None
 
 
+async def affords(session: TenantSession, run: Run, reserved_usd: Decimal) -> bool:
+    """Whether a call may cost so much, beside what is spent and what other runs of this agent have reserved.
+
+    Holds the agent's row to the end of the transaction, so that two runs cannot both take the last of the budget.
+    """
+    await session.execute(select(Agent.id).where(Agent.id == run.agent.id).with_for_update(key_share=True))
+    under_way = select(func.coalesce(func.sum(ModelCall.cost_usd), 0)).where(
+        ModelCall.outcome == "started", ModelCall.created_at >= func.date_trunc("day", func.now(), "UTC")
+    )
+    of_agent = under_way.join(Execution, Execution.id == ModelCall.execution_id)
+    others = Decimal(await session.scalar(of_agent.where(Execution.agent_id == run.agent.id)) or 0)
+    spent_today = await _spent_today(session, run.execution)
+    fits_run = run.spent_usd + reserved_usd <= run.limits.max_cost_usd
+    return fits_run and spent_today + others + reserved_usd <= run.limits.cost_usd_per_day
+
+
 async def _used_by_models(session: TenantSession, execution_id: ExecutionId) -> tuple[int, Decimal]:
     """Milliseconds, and dollars as far as prices are known."""
     total = select(
         func.coalesce(func.sum(ModelCall.latency_ms), 0), func.coalesce(func.sum(ModelCall.cost_usd), 0)
     )
     row = (await session.execute(total.where(ModelCall.execution_id == execution_id))).one()
-    return int(row[0]), Decimal(row[1])
+    return int(row[0] or 0), Decimal(row[1] or 0)
 
 
 def _used_by_tools_ms(calls: Sequence[ToolCallRecord]) -> int:

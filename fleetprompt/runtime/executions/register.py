@@ -44,6 +44,7 @@ def register(registry: Registry, models: ModelBoundary) -> None:
         await _bury(registry, work, _id(args), error)
 
     registry.add_job(JobKind("execution.run", run, died))
+    registry.estimate_usd = models.estimate_usd
 
     async def settled(session: TenantSession, directive: Directive) -> None:
         await on_settled(session, registry, directive)

@@ -50,7 +50,7 @@ async def store_usage(
             output_tokens=Execution.output_tokens + usage.output_tokens,
             cost_usd=None if cost_usd is None else Execution.cost_usd + cost_usd,
         )
-    noted["latency_ms"] = latency_ms
+    noted = {"cost_usd": None, **noted, "latency_ms": latency_ms}
     await session.execute(update(ModelCall).where(ModelCall.id == call_id).values(noted))
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from fleetprompt.kernel.errors import InvalidInput
 
 from .builtin import plan
 from .names import ModelName, parse_model, resolve
-from .types import Endpoint, FailureKind, ModelFailure, ModelReply, ModelRequest
+from .prices import cost_usd
+from .types import Endpoint, FailureKind, ModelFailure, ModelReply, ModelRequest, Usage
 
 if TYPE_CHECKING:
     from .wire import Wire
+
+
+CHARS_A_TOKEN = 3
 
 
 class ModelBoundary:
@@ -37,6 +42,23 @@ class ModelBoundary:
         endpoint = self._endpoints[False]
         assert endpoint is not None
         return resolve(model, endpoint) if model.strip() else parse_model(endpoint.model)
+
+    def estimate_usd(self, request: ModelRequest, *, fallback: bool = False) -> Decimal | None:
+        """What a call may cost at most, to be reserved before it: every three characters a token, all output used.
+
+        None if nobody knows the price; 0 for the builtin planner.
+        """
+        endpoint = self._endpoints[fallback]
+        try:
+            name = resolve("" if fallback else request.model, endpoint) if endpoint is not None else None
+        except InvalidInput:
+            return None  # the call will say so
+        if endpoint is None or name is None:
+            return None
+        if name.provider == "builtin":
+            return Decimal(0)
+        usage = Usage(len(repr(request)) // CHARS_A_TOKEN, request.max_output_tokens)
+        return cost_usd(name.provider, (name.name,), endpoint.base_url, usage)
 
     async def respond(self, request: ModelRequest, *, fallback: bool = False) -> ModelReply:
         """Ask once. The fallback answers with its own model, whatever the request names.
