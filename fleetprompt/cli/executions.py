@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fleetprompt.composition import House
     from fleetprompt.model import Execution
     from fleetprompt.runtime.executions.find import RunRecord
+    from fleetprompt.runtime.executions.record import Run
     from fleetprompt.tenancy import TenantSession
 
 OWN = (
@@ -96,32 +97,29 @@ def show(execution_id: str, org: str, as_json: bool) -> None:
 @click.argument("execution_id", metavar="ID")
 @options.org
 def cancel(execution_id: str, org: str) -> None:
-    async def act(house: House, session: TenantSession) -> Execution:
-        from fleetprompt.kernel.ids import ExecutionId
-        from fleetprompt.runtime.executions.manage import cancel_execution
+    from fleetprompt.runtime.executions.manage import cancel_execution
 
-        wanted = ExecutionId(parse_id(execution_id, "execution"))
-        return (await cancel_execution(session, house.registry, wanted, operator())).execution
-
-    _say(in_tenant(org, act))
+    _change(cancel_execution, execution_id, org)
 
 
 @executions.command(help="Let a failed run go on from where it stopped.")
 @click.argument("execution_id", metavar="ID")
 @options.org
 def retry(execution_id: str, org: str) -> None:
+    from fleetprompt.runtime.executions.manage import retry_execution
+
+    _change(retry_execution, execution_id, org)
+
+
+def _change(handler: Callable[..., Awaitable[Run]], execution_id: str, org: str) -> None:
     async def act(house: House, session: TenantSession) -> Execution:
         from fleetprompt.kernel.ids import ExecutionId
-        from fleetprompt.runtime.executions.manage import retry_execution
 
         wanted = ExecutionId(parse_id(execution_id, "execution"))
-        return (await retry_execution(session, house.registry, wanted, operator())).execution
+        return (await handler(session, house.registry, wanted, operator())).execution
 
-    _say(in_tenant(org, act))
-
-
-def _say(execution: Execution) -> None:
-    output.say(f"Execution {execution.id} is {execution.state}.")
+    changed = in_tenant(org, act)
+    output.say(f"Execution {changed.id} is {changed.state}.")
 
 
 def _row(execution: Execution, agent: str, fields: Sequence[str]) -> Mapping[str, Any]:

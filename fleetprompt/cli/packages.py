@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -35,7 +36,12 @@ DONE = {
     "uninstall": "uninstalled",
 }
 LINE = ("name", "ok", "detail", "remedy")
-RESULT = ("package", "name", "installation_id", "directive_id", "state", "error_code", "error", "receipt")
+IDS = ("installation_id", "directive_id")
+END = ("state", "error_code", "error", "receipt")
+RESULT = ("package", "name", *IDS, *END)
+
+Given = dict[str, dict[str, Any]]
+"""`config` and `secrets`, as a person gave them."""
 
 
 @click.group("package")
@@ -43,8 +49,13 @@ def packages() -> None:
     """Packages: install, test, configure, disable, uninstall."""
 
 
-def _given(command: Any) -> Any:
-    """Settings and secrets, as `install`, `configure` and `test` take them."""
+def _given(command: Callable[..., None]) -> Callable[..., None]:
+    """Settings and secrets, as `install` and `configure` take them; the command gets both as `given`."""
+
+    @functools.wraps(command)
+    def read(settings: Sequence[str], secrets: Sequence[str], secret_stdin: str | None, **words: Any) -> None:
+        command(given=_read_given(settings, secrets, secret_stdin), **words)
+
     for option in (
         click.option("--secret-stdin", metavar="NAME", help="Read this secret from standard input."),
         click.option(
@@ -62,8 +73,8 @@ def _given(command: Any) -> Any:
             help="A setting; JSON for lists and objects.",
         ),
     ):
-        command = option(command)
-    return command
+        read = option(read)
+    return read
 
 
 name_option = click.option("--name", default="", help="Tells several installations of one package apart.")
@@ -111,16 +122,7 @@ fleetprompt package install mattermost --org acme --set server_url=https://chat.
 @name_option
 @_given
 @options.as_json
-def install(
-    package: str,
-    org: str,
-    name: str,
-    settings: tuple[str, ...],
-    secrets: tuple[str, ...],
-    secret_stdin: str | None,
-    as_json: bool,
-) -> None:
-    given = _read_given(settings, secrets, secret_stdin)
+def install(package: str, org: str, name: str, as_json: bool, given: Given) -> None:
     _ask("install", package, org, name, as_json, given)
 
 
@@ -134,16 +136,7 @@ def install(
 @name_option
 @_given
 @options.as_json
-def configure(
-    package: str,
-    org: str,
-    name: str,
-    settings: tuple[str, ...],
-    secrets: tuple[str, ...],
-    secret_stdin: str | None,
-    as_json: bool,
-) -> None:
-    given = _read_given(settings, secrets, secret_stdin)
+def configure(package: str, org: str, name: str, as_json: bool, given: Given) -> None:
     if not any(given.values()):
         raise click.UsageError("Say what to change: --set KEY=VALUE, --secret NAME=env:VAR.")
     _ask("configure", package, org, name, as_json, given)
@@ -216,9 +209,7 @@ def status(package: str | None, org: str, as_json: bool) -> None:
             say_status(one)
 
 
-def _read_given(
-    settings: Sequence[str], secrets: Sequence[str], secret_stdin: str | None
-) -> dict[str, dict[str, Any]]:
+def _read_given(settings: Sequence[str], secrets: Sequence[str], secret_stdin: str | None) -> Given:
     config: dict[str, Any] = {}
     for pair in settings:
         name, separator, value = pair.partition("=")
@@ -228,7 +219,7 @@ def _read_given(
     return {"config": config, "secrets": dict(read_secrets(secrets, secret_stdin))}
 
 
-def _refuse_secret_settings(house: House, package: str, given: dict[str, dict[str, Any]]) -> None:
+def _refuse_secret_settings(house: House, package: str, given: Given) -> None:
     from fleetprompt.cli.secrets import ADVICE
     from fleetprompt.kernel.errors import InvalidInput
 
@@ -237,9 +228,7 @@ def _refuse_secret_settings(house: House, package: str, given: dict[str, dict[st
             raise InvalidInput(f"{name} is a secret, not a setting.", ADVICE.format(name=name))
 
 
-def _ask(
-    verb: str, package: str, org: str, name: str, as_json: bool, given: dict[str, dict[str, Any]]
-) -> None:
+def _ask(verb: str, package: str, org: str, name: str, as_json: bool, given: Given) -> None:
     """Record what is asked for, see it done (here, if no worker is faster), and say what came of it."""
 
     async def act(house: House) -> tuple[Asked, Ended]:
@@ -254,17 +243,8 @@ def _ask(
 
     asked, ended = in_house(act)
     if as_json:
-        ids = {"installation_id": asked.installation_id, "directive_id": asked.directive_id}
-        output.show_json(
-            [
-                {
-                    "package": package,
-                    "name": name,
-                    **ids,
-                    **output.pick(ended, ("state", "error_code", "error", "receipt")),
-                }
-            ]
-        )
+        ids = output.pick(asked, IDS)
+        output.show_json([{"package": package, "name": name, **ids, **output.pick(ended, END)}])
     elif ended.succeeded:
         output.say(_done(verb, package, org, ended.receipt))
     else:

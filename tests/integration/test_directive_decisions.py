@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,7 @@ from tests.directives import (
     signals,
     the_directive,
 )
-from tests.house import ACME, GLOBEX, House, fresh_house
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with fresh_house() as made:
-        yield made
+from tests.house import ACME, GLOBEX, House
 
 
 @pytest.fixture

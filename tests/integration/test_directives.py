@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -27,13 +27,7 @@ from tests.directives import (
     signals,
     the_directive,
 )
-from tests.house import ACME, GLOBEX, House, fresh_house
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with fresh_house() as made:
-        yield made
+from tests.house import ACME, GLOBEX, House
 
 
 @pytest.fixture

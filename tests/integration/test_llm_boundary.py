@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
@@ -22,20 +21,8 @@ from fleetprompt.runtime.llm import (
     ToolReturned,
     reply_from_raw,
 )
-from tests.llm_bench import PROVIDERS, Bench, endpoint
+from tests.llm_bench import Bench, endpoint
 from tests.openai_stub import OpenAIStub, Reply
-
-
-@pytest.fixture
-async def stub() -> AsyncIterator[OpenAIStub]:
-    async with OpenAIStub() as running:
-        yield running
-
-
-@pytest.fixture(params=PROVIDERS)
-async def bench(request: pytest.FixtureRequest, stub: OpenAIStub) -> AsyncIterator[Bench]:
-    async with ModelBoundary(endpoint(request.param, stub)) as boundary:
-        yield Bench(request.param, stub, boundary)
 
 
 async def test_text_comes_back_with_usage_and_unknown_cost(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -15,21 +15,8 @@ from fleetprompt.runtime.llm import (
     ModelRequest,
     PersonSays,
 )
-from tests.llm_bench import KEY, PROVIDERS, SECRET_TEXT, Bench, endpoint
+from tests.llm_bench import KEY, SECRET_TEXT, Bench, endpoint
 from tests.openai_stub import OpenAIStub, Reply
-
-
-@pytest.fixture
-async def stub() -> AsyncIterator[OpenAIStub]:
-    async with OpenAIStub() as running:
-        yield running
-
-
-@pytest.fixture(params=PROVIDERS)
-async def bench(request: pytest.FixtureRequest, stub: OpenAIStub) -> AsyncIterator[Bench]:
-    async with ModelBoundary(endpoint(request.param, stub)) as boundary:
-        yield Bench(request.param, stub, boundary)
-
 
 FAILURES: list[tuple[str, Callable[[], Reply], FailureKind]] = [
     ("429", lambda: Reply.rate_limited(7), FailureKind.RATE_LIMITED),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from sqlalchemy import (
     Constraint,
@@ -16,7 +14,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from fleetprompt.model import PublicBase, TenantBase
-from tests.house import House, fresh_house
+from tests.house import House
 
 COLUMNS = """
 select c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef
@@ -33,12 +31,6 @@ where k.connamespace = $1::regnamespace and k.contype in ('p', 'u', 'f')
 """
 OF_NO_MODEL = {"alembic_version", "legal_move"}
 FAMILIES = [("public", PublicBase.metadata), ("org_acme", TenantBase.metadata)]
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with fresh_house() as made:
-        yield made
 
 
 def columns_of(metadata: MetaData) -> set[tuple[object, ...]]:

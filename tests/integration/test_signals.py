@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -19,15 +18,9 @@ from fleetprompt.runtime.signals.emit import emit_many
 from fleetprompt.runtime.signals.handle import handle_kind
 from fleetprompt.tenancy import TenantSession
 from tests.directives import run_once, run_out
-from tests.house import ACME, GLOBEX, House, fresh_house
+from tests.house import ACME, GLOBEX, House
 
 ADA = Actor("human", "u1", "Ada")
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with fresh_house() as made:
-        yield made
 
 
 class Ears:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,10 @@ from fleetprompt.runtime.signals.handle import handle_kind
 from fleetprompt.runtime.signals.replay import Chosen, replay
 from fleetprompt.tenancy import TenantSession
 from tests.directives import AGENT, PERSON, POST, FarSide, registry_for, run_out
-from tests.house import ACME, GLOBEX, House, fresh_house
+from tests.house import ACME, GLOBEX, House
 from tests.jobs import add
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with fresh_house() as made:
-        yield made
 
 
 class Answering:

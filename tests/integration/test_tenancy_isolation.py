@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -18,12 +17,6 @@ from tests.house import ACME, GLOBEX, House, bare_house, fresh_house
 
 TABLES = sorted(TenantBase.metadata.tables)
 ADD_JOB = "insert into public.job (id, tenant, kind, args) values (gen_random_uuid(), $1, 'x', '{}') on conflict do nothing"
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with fresh_house() as made:
-        yield made
 
 
 async def denied(house: House, tenant: TenantSlug, sql: str, *arguments: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -15,17 +14,11 @@ from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.tenancy.migrations import Migrated, migrate_tenants
 from fleetprompt.tenancy.organizations import advance_schema, find_organization
 from tests import programs
-from tests.house import ACME, GLOBEX, House, bare_house, fresh_house
+from tests.house import ACME, GLOBEX, House, bare_house
 from tests.killing import dies
 
 HEAD = scripts.head("tenant")
 SLUGS = [TenantSlug(f"t{number}") for number in range(6)]
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with fresh_house() as made:
-        yield made
 
 
 async def fall_behind(house: House) -> None:
