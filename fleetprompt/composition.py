@@ -32,6 +32,8 @@ FAULT: Final = "FLEETPROMPT_FAULT"
 COMMAND: Final = "cli"
 """The role of a short command: it builds only what it uses, and its log speaks of trouble alone."""
 POOL_SIZE: Final = {COMMAND: 4, "web": 10}
+SPARE_CONNECTIONS: Final = 8
+"""Beside one a job: heartbeat, reaper, clock, listener, health."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,11 @@ async def open_house(settings: Settings, *, role: str, migrate: bool = True) -> 
         stack.callback(shutdown_tracing)
         postgres = embedded_postgres(settings)
         url = await _database_url(settings, postgres, stack)
-        database = Database(url, pool_size=POOL_SIZE.get(role, 20), application_name=f"fleetprompt-{role}")
+        database = Database(
+            url,
+            pool_size=POOL_SIZE.get(role, settings.worker_slots + SPARE_CONNECTIONS),
+            application_name=f"fleetprompt-{role}",
+        )
         house = House(settings, database, Tenancy(database), postgres)
         stack.push_async_callback(house.close)
         await database.require_supported_version()

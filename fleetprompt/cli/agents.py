@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -143,30 +142,8 @@ def _values(given: dict[str, Any], limits: dict[str, Any], policies: dict[str, A
         values["tools"] = [] if given["no_tools"] else list(dict.fromkeys(given["tools"]))
     for key, before in (("limits", limits), ("policies", policies)):
         if given[key]:
-            values[key] = _merged(before, given[key])
+            values[key] = options.merged(before, given[key])
     return values
-
-
-def _merged(before: dict[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
-    from fleetprompt.kernel.errors import InvalidInput
-
-    merged = dict(before)
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator:
-            raise InvalidInput(f"{pair[:60]!r} is no KEY=VALUE.", "Write it as max_steps=4.")
-        merged.pop(key, None)
-        if value:
-            merged[key] = parsed(value)
-    return merged
-
-
-def parsed(value: str) -> Any:
-    """JSON where it is JSON (`4`, `true`, `{"a": 1}`), else the text itself."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
 
 
 def _check_model(house: House, values: dict[str, Any]) -> None:

@@ -75,6 +75,27 @@ def show(slug: str, as_json: bool) -> None:
     output.show_one(output.pick(in_house(act), SHOWN), as_json=as_json)
 
 
+@organizations.command(
+    "set",
+    help=f"Change an organization's limits: cost_usd_per_day, runs_per_hour.\n\n{options.fields(SHOWN)}",
+)
+@click.argument("slug")
+@click.option(
+    "--limit", "limits", multiple=True, required=True, metavar="KEY=VALUE", help="As runs_per_hour=500."
+)
+@options.as_json
+def set_(slug: str, limits: tuple[str, ...], as_json: bool) -> None:
+    async def act(house: House) -> Organization:
+        from fleetprompt.tenancy import parse_slug
+        from fleetprompt.tenancy.limits import set_limits
+        from fleetprompt.tenancy.organizations import find_organization
+
+        await set_limits(house.database, parse_slug(slug), options.merged({}, limits))
+        return await find_organization(house.database, parse_slug(slug))
+
+    output.show_one(output.pick(in_house(act), SHOWN), as_json=as_json)
+
+
 @organizations.command(help="Bring one organization's schema to this program's version.")
 @click.argument("slug")
 def migrate(slug: str) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from fleetprompt.cli import options, output
-from fleetprompt.cli.agents import parsed
 from fleetprompt.cli.installations import say_status
+from fleetprompt.cli.options import parsed
 from fleetprompt.cli.running import in_house, operator, require_org
 from fleetprompt.cli.secrets import read_secrets
 

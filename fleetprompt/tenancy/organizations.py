@@ -29,8 +29,6 @@ from fleetprompt.model.states import OrganizationState, fault_point
 from fleetprompt.tenancy.roles import role_script, schema_script
 from fleetprompt.tenancy.slugs import parse_slug, role_name, schema_name
 
-LIMITS = {"executions_running": 20, "cost_usd_per_day": "20"}
-"""A new organization's limits (row 12)."""
 ROLE_CLASHES = (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
 """Roles belong to the whole server: a tenant made there at the same instant shows as "tuple concurrently updated"."""
 ROLE_WAITS_S = (0.05, 0.1, 0.2, 0.4)
@@ -139,7 +137,7 @@ async def _mark_active(connection: asyncpg.Connection[Any], slug: TenantSlug, st
 
 async def _insert_row(database: Database, slug: TenantSlug, name: str) -> None:
     statement = insert(Organization).values(
-        id=new_id(), slug=slug, name=name, limits=LIMITS, state=OrganizationState.CREATING
+        id=new_id(), slug=slug, name=name, limits={}, state=OrganizationState.CREATING
     )
     async with database.session() as session:
         await session.execute(statement.on_conflict_do_nothing(index_elements=["slug"]))

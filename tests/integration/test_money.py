@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tests.house import ACME
+import pytest
+
+from fleetprompt.kernel.errors import InvalidInput
+from fleetprompt.tenancy.limits import OrganizationLimits, own_limits, set_limits
+from tests.house import ACME, GLOBEX
 from tests.openai_stub import Reply
 from tests.stage import stage
 
@@ -40,3 +44,26 @@ async def test_what_a_call_really_cost_takes_the_place_of_what_was_reserved() ->
         assert Decimal(0) < run.cost_usd < Decimal("0.01")
         costs = await play.house.tenant_rows(ACME, "select cost_usd from model_calls")
         assert [row[0] for row in costs] == [run.cost_usd]
+
+
+async def test_an_organizations_limits_hold_for_all_its_agents_and_for_nobody_else() -> None:
+    async with stage(model=PRICED) as play:
+        await set_limits(play.house.database, ACME, {"cost_usd_per_day": "0.001", "runs_per_hour": 1})
+        await play.says("hello")
+        await play.says("hello", thread="t2", at_ms=2000)
+        said = await play.chat.wait_for(2)
+        assert [("budget" in text, "this hour" in text) for text in sorted(said)] == [
+            (True, False),
+            (False, True),
+        ]
+        assert play.stub.requests == []
+        async with play.house.tenancy.session(ACME) as session:
+            assert (await own_limits(session)).runs_per_hour == 1
+        async with play.house.tenancy.session(GLOBEX) as session:
+            assert (await own_limits(session)).runs_per_hour == OrganizationLimits().runs_per_hour
+
+
+async def test_a_limit_that_is_none_is_refused() -> None:
+    async with stage(working=False) as play:
+        with pytest.raises(InvalidInput, match="runs_per_hour"):
+            await set_limits(play.house.database, ACME, {"runs": 1})

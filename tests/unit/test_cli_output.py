@@ -12,9 +12,9 @@ import pytest
 import rich_click as click
 
 from fleetprompt.cli import output
-from fleetprompt.cli.agents import parsed
 from fleetprompt.cli.faults import sentence
 from fleetprompt.cli.moments import Moment
+from fleetprompt.cli.options import parsed
 from fleetprompt.cli.secrets import read_secrets
 from fleetprompt.kernel.clock import now
 from fleetprompt.kernel.errors import Conflict, InvalidInput

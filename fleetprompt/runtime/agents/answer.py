@@ -28,12 +28,15 @@ from fleetprompt.runtime.registry import Handler, Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.runtime.signals.emit import SYSTEM
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.limits import own_limits
 
 MAX_AUTOMATED_TURNS = 3
+HOUR_MS = 3_600_000
 NAME = "agents.answer"
 NO_AGENT = "There is no agent here to answer. An administrator can make one: `fleetprompt agent create`."
 WHOM = "There are several agents here; please say whom you mean, right after the mention: {names}."
 PAUSED = "{name} is paused at the moment; an administrator can resume it."
+ALL_TOO_MANY = "Your organization has used up its requests of this hour; please try again later."
 TOO_MANY = "You have asked {name} very often within an hour; please try again later."
 
 
@@ -67,6 +70,14 @@ class Scene:
     agent: Agent | None
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The sentence for a person who cannot be served now. once: it is said once for each of these; "" = each time."""
+
+    text: str
+    once: str = ""
+
+
 async def wake(session: TenantSession, registry: Registry, signal: Signal) -> None:
     """Start the run that a message asks for, if it asks for one; a repeat finds it started."""
     conversation = await session.get(Conversation, signal.conversation_id)
@@ -78,9 +89,9 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
     scene = Scene(signal, conversation, installation, agent)
     if not await _is_meant(session, registry, scene):
         return
-    refusal = _nobody(agents) if agent is None else await _refusal(session, signal, agent)
+    refusal = Refusal(_nobody(agents)) if agent is None else await _refusal(session, signal, agent)
     if agent is None or refusal is not None:
-        await _notice(session, registry, signal, conversation, refusal or NO_AGENT)
+        await _notice(session, registry, signal, conversation, refusal or Refusal(NO_AGENT))
         return
     await _join(session, conversation, agent)
     await start(session, registry, _execution(signal, agent, request))
@@ -133,18 +144,23 @@ def _nobody(agents: Sequence[Agent]) -> str:
     return WHOM.format(names=names) if agents else NO_AGENT
 
 
-async def _refusal(session: TenantSession, signal: Signal, agent: Agent) -> str | None:
-    """The sentence for a person who cannot be served now."""
+async def _refusal(session: TenantSession, signal: Signal, agent: Agent) -> Refusal | None:
     if agent.state != AgentState.ACTIVE:
-        return PAUSED.format(name=agent.name)
+        return Refusal(PAUSED.format(name=agent.name))
     limits = Limits.stored(agent.limits)
+    person = signal.payload["author"]["id"]
     recent = select(func.count()).where(
         Execution.agent_id == agent.id,
-        Execution.input["person_id"].astext == signal.payload["author"]["id"],
+        Execution.input["person_id"].astext == person,
         Execution.created_at > clock.now() - timedelta(hours=1),
     )
     if int(await session.scalar(recent) or 0) >= limits.runs_per_person_per_hour:
-        return TOO_MANY.format(name=agent.name)
+        hour = int(signal.payload["sent_at_ms"]) // HOUR_MS
+        return Refusal(TOO_MANY.format(name=agent.name), f"limited:{agent.id}:{person}:{hour}")
+    everybodys = select(func.count()).where(Execution.created_at > clock.now() - timedelta(hours=1))
+    if int(await session.scalar(everybodys) or 0) >= (await own_limits(session)).runs_per_hour:
+        hour = int(signal.payload["sent_at_ms"]) // HOUR_MS
+        return Refusal(ALL_TOO_MANY, f"limited:{signal.conversation_id}:{hour}")
     return None
 
 
@@ -179,14 +195,17 @@ def _execution(signal: Signal, agent: Agent, request: str) -> NewExecution:
 
 
 async def _notice(
-    session: TenantSession, registry: Registry, signal: Signal, conversation: Conversation, text: str
+    session: TenantSession, registry: Registry, signal: Signal, conversation: Conversation, refusal: Refusal
 ) -> None:
+    """Tell a person. Never a machine: two of them would tell each other for ever, since no run counts it."""
+    if signal.payload["author"]["kind"] != "person":
+        return
     await say(
         session,
         registry,
         conversation,
-        text,
-        key=f"signal:{signal.id}:notice",
+        refusal.text,
+        key=refusal.once or f"signal:{signal.id}:notice",
         actor=Actor("system", "fleetprompt", "FleetPrompt"),
         summary="A person is told why nobody answers.",
         correlation_id=signal.correlation_id,

@@ -13,6 +13,7 @@ from fleetprompt.model import Agent, Conversation, Execution, ExecutionStep, Mod
 from fleetprompt.runtime.agents.limits import Limits
 from fleetprompt.runtime.llm import Limit, ModelReply, reply_from_raw
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.limits import own_limits
 
 
 @dataclass(slots=True)
@@ -102,7 +103,15 @@ async def affords(session: TenantSession, run: Run, reserved_usd: Decimal) -> bo
     others = Decimal(await session.scalar(of_agent.where(Execution.agent_id == run.agent.id)) or 0)
     spent_today = await _spent_today(session, run.execution)
     fits_run = run.spent_usd + reserved_usd <= run.limits.max_cost_usd
-    return fits_run and spent_today + others + reserved_usd <= run.limits.cost_usd_per_day
+    fits_agent = spent_today + others + reserved_usd <= run.limits.cost_usd_per_day
+    return fits_run and fits_agent and await _fits_organization(session, reserved_usd)
+
+
+async def _fits_organization(session: TenantSession, reserved_usd: Decimal) -> bool:
+    """Agents do not wait for each other here: the sum may exceed the limit by what is reserved at one instant."""
+    today = ModelCall.created_at >= func.date_trunc("day", func.now(), "UTC")
+    spent = await session.scalar(select(func.coalesce(func.sum(ModelCall.cost_usd), 0)).where(today))
+    return Decimal(spent or 0) + reserved_usd <= (await own_limits(session)).cost_usd_per_day
 
 
 async def _used_by_models(session: TenantSession, execution_id: ExecutionId) -> tuple[int, Decimal]:

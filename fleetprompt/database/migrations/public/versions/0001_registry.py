@@ -246,6 +246,10 @@ END $$;
 GRANT USAGE ON SCHEMA public TO fleetprompt_tenant;
 GRANT SELECT ON public.legal_move TO fleetprompt_tenant;
 GRANT INSERT ON public.job TO fleetprompt_tenant;
+GRANT SELECT (slug, limits) ON public.organizations TO fleetprompt_tenant;
+ALTER TABLE public.organizations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_row ON public.organizations FOR SELECT TO fleetprompt_tenant
+    USING ('r_org_' || slug = current_user);
 ALTER TABLE public.job ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_tenant ON public.job FOR INSERT TO fleetprompt_tenant
     WITH CHECK ('r_org_' || tenant = current_user);

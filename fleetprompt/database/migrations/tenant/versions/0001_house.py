@@ -285,6 +285,7 @@ CREATE INDEX executions_correlation ON executions (correlation_id);
 CREATE INDEX executions_signal ON executions (signal_id);
 CREATE INDEX messages_conversation ON messages (conversation_id, sent_at_ms, id);
 CREATE INDEX model_calls_execution ON model_calls (execution_id, step);
+CREATE INDEX model_calls_created ON model_calls (created_at) WHERE cost_usd IS NOT NULL;
 CREATE UNIQUE INDEX credentials_name ON credentials (installation_id, name);
 CREATE UNIQUE INDEX installations_live ON installations (package, name) WHERE state <> 'uninstalled';
 """
