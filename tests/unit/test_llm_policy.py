@@ -111,3 +111,8 @@ def test_each_end_has_one_sentence_without_jargon(kind: FailureKind | Limit) -> 
         "json",
     }
     assert not [word for word in jargon if word in said.lower()]
+
+
+def test_every_reason_has_a_sentence_of_its_own() -> None:
+    reasons = [*FailureKind, *Limit]
+    assert len({sentence(reason) for reason in reasons}) == len(reasons)

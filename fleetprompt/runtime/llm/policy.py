@@ -68,7 +68,7 @@ class Limit(StrEnum):
     TOKENS = "tokens"
     MONEY = "money"
     TIME = "time"
-    REFUSED = "refused"  # a person who had to approve said no
+    REFUSED = "not_approved"  # a person who had to approve said no; a model that refuses is another thing
     NOT_ALLOWED = "not_allowed"
 
 
