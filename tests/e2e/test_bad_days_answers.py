@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
@@ -192,6 +193,10 @@ async def _limit(house: House, session: TenantSession) -> None:
     await set_agent(session, house.registry, "fleet", OPERATOR, limits)
 
 
+def _always(reply: Reply, request: dict[str, Any]) -> Reply:
+    return reply
+
+
 async def test_a_model_that_fails_for_good_is_said_in_one_clear_sentence() -> None:
     async with stormy_town() as (play, stub):
         with weather.running(play):
@@ -201,7 +206,7 @@ async def test_a_model_that_fails_for_good_is_said_in_one_clear_sentence() -> No
                 (Reply.refuses(), "not able"),
                 (Reply.bad_request(), "administrator"),
             ):
-                stub.rule(lambda request, reply=reply: reply)
+                stub.rule(partial(_always, reply))
                 asked = play.ask("@fleet n0")
                 await play.answered(asked)
                 [sentence] = play.answers(asked)

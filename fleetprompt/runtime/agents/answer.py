@@ -28,6 +28,7 @@ from fleetprompt.runtime.registry import Handler, Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.runtime.signals.emit import SYSTEM
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.limits import own_limits
 
 MAX_AUTOMATED_TURNS = 3
 HOUR_MS = 3_600_000
@@ -35,6 +36,7 @@ NAME = "agents.answer"
 NO_AGENT = "There is no agent here to answer. An administrator can make one: `fleetprompt agent create`."
 WHOM = "There are several agents here; please say whom you mean, right after the mention: {names}."
 PAUSED = "{name} is paused at the moment; an administrator can resume it."
+ALL_TOO_MANY = "Your organization has used up its requests of this hour; please try again later."
 TOO_MANY = "You have asked {name} very often within an hour; please try again later."
 
 
@@ -155,6 +157,10 @@ async def _refusal(session: TenantSession, signal: Signal, agent: Agent) -> Refu
     if int(await session.scalar(recent) or 0) >= limits.runs_per_person_per_hour:
         hour = int(signal.payload["sent_at_ms"]) // HOUR_MS
         return Refusal(TOO_MANY.format(name=agent.name), f"limited:{agent.id}:{person}:{hour}")
+    everybodys = select(func.count()).where(Execution.created_at > clock.now() - timedelta(hours=1))
+    if int(await session.scalar(everybodys) or 0) >= (await own_limits(session)).runs_per_hour:
+        hour = int(signal.payload["sent_at_ms"]) // HOUR_MS
+        return Refusal(ALL_TOO_MANY, f"limited:{signal.conversation_id}:{hour}")
     return None
 
 
