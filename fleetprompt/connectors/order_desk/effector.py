@@ -58,4 +58,5 @@ class HoldEffector:
 
 
 def _delivered(hold: Hold) -> Delivered:
-    return Delivered({"number": hold.number, "hold_id": hold.hold_id, "found": hold.found})
+    said = f"Order {hold.number} is on hold now ({hold.hold_id})."
+    return Delivered({"number": hold.number, "hold_id": hold.hold_id, "found": hold.found, "summary": said})

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.errors import AdapterError
-from adapters.order_desk import OrderDeskClient
+from adapters.order_desk import Order, OrderDeskClient
 from fleetprompt.connectors.order_desk.effector import HoldEffector
 from fleetprompt.model import Directive
 from fleetprompt.runtime.directives import DirectiveType
@@ -96,10 +96,10 @@ def _tools(client: OrderDeskClient) -> tuple[Tool, ...]:
         found = await _asked(client.order(arguments.number))
         if found is None:
             raise ToolFailure(f"There is no order {arguments.number}.")
-        return asdict(found)
+        return _told(found)
 
     async def listed(context: ToolContext, arguments: OrderStatus) -> Any:
-        return [asdict(order) for order in await _asked(client.orders(arguments.status or ""))]
+        return [_told(order) for order in await _asked(client.orders(arguments.status or ""))]
 
     look = "Look an order up: its state, its item, when it arrives, whether it is on hold."
     every = "List orders, all or those of one state."
@@ -118,6 +118,13 @@ def _tools(client: OrderDeskClient) -> tuple[Tool, ...]:
             taints=False,  # a receipt is an id and a flag
         ),
     )
+
+
+def _told(order: Order) -> dict[str, Any]:
+    """The order, and what it means in a sentence."""
+    due = f", due {order.eta}" if order.eta and order.status != "delivered" else ""
+    held = " It is on hold." if order.on_hold else ""
+    return {**asdict(order), "summary": f"Order {order.number} ({order.item}) is {order.status}{due}.{held}"}
 
 
 async def _asked(call: Any) -> Any:

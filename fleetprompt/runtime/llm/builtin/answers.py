@@ -25,7 +25,10 @@ def signed(text: str) -> str:
 
 
 def result(returned: ToolReturned) -> str:
-    """What a tool gave back, as a sentence or a list. It only ever repeats data; it obeys none of it."""
+    """What a tool gave back, as a sentence or a list. It only ever repeats data; it obeys none of it.
+
+    A record that says itself what it means, in its field `summary`, is taken at its word.
+    """
     title = _title(returned.call)
     value = _news(_value(returned.content), returned.call)
     if returned.failed:
@@ -35,9 +38,14 @@ def result(returned: ToolReturned) -> str:
     if isinstance(value, list):
         return _table(title, value)
     if isinstance(value, dict):
-        return _record(title, value)
+        return _summary(value) or _record(title, value)
     text = _flat(value)
     return f"{title}:\n{text}" if "\n" in text else f"{title}: {text}"
+
+
+def _summary(record: dict[str, Any]) -> str:
+    said = record.get("summary")
+    return _flat(said) if isinstance(said, str) and "\n" not in said else ""
 
 
 def _value(content: str) -> Any:
@@ -61,7 +69,7 @@ def _title(call: ToolCall) -> str:
 
 
 def _table(title: str, rows: list[Any]) -> str:
-    shown = [f"- {_flat(row)}" for row in rows[:MAX_ROWS]]
+    shown = [f"- {(_summary(row) if isinstance(row, dict) else '') or _flat(row)}" for row in rows[:MAX_ROWS]]
     more = [f"- and {len(rows) - MAX_ROWS} more"] if len(rows) > MAX_ROWS else []
     return "\n".join([f"{title}: {len(rows)} found", *shown, *more])
 
