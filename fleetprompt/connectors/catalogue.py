@@ -11,6 +11,7 @@ INTEGRATION: Final = {
     "integration.connected": "An installation's connection stands.",
     "integration.disconnected": "An installation's connection was lost; it comes back by itself.",
     "integration.error": "An installation needs a person.",
+    "integration.event.unreadable": "What came in could not be stored and was set aside; its raw bytes are kept.",
 }
 OF_EVENT: Final = {
     EventKind.MESSAGE: "chat.message.received",

@@ -70,6 +70,11 @@ class HealthRecorder:
         """Something came in and was stored."""
         self._last_event_at, self._changed = clock.now(), True
 
+    def mended(self) -> None:
+        """What was stored again after a failure proves that nobody has to mend it."""
+        if self.state == ERROR:
+            self._enter(ConnectionState.CONNECTED.value, None)
+
     def failed(self, error: AdapterError) -> None:
         """It ended with this: a person has to mend it, or it passes."""
         is_passing = error.remedy is not Remedy.ASK_HUMAN

@@ -80,7 +80,7 @@ async def ingest(
     """
     async with tenancy.session(source.tenant) as session:
         emitted = await _Batch(session, registry, source).store(batch)
-        await _save_cursor(session, source, batch[-1].cursor)
+        await save_cursor(session, source, batch[-1].cursor)
         faults.reach("ingest.before_commit")
     faults.reach("ingest.committed")
     return emitted
@@ -221,7 +221,8 @@ def _is_allowed(source: Source, event: Inbound) -> bool:
     return author.kind is AuthorKind.WEBHOOK and author.id in source.allowed_bots
 
 
-async def _save_cursor(session: TenantSession, source: Source, cursor: Cursor) -> None:
+async def save_cursor(session: TenantSession, source: Source, cursor: Cursor) -> None:
+    """Note how far was read. Raises Superseded when it is no longer ours to note."""
     values = {"id": source.installation_id, "generation": source.generation, "cursor": cursor}
     if (await session.execute(_SAVE_CURSOR, values)).one_or_none() is None:
         raise Superseded("The installation was changed meanwhile.", "Its listener starts again.")

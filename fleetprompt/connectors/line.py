@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import select
 
 from adapters.contract import Adapter, Cursor, Inbound
-from adapters.errors import AdapterError, Misconfigured, Passing, Remedy
+from adapters.errors import AdapterError, Misconfigured, Passing, RateLimited, Remedy
+from fleetprompt.connectors import observe
 from fleetprompt.connectors.binding import Account, Binding
 from fleetprompt.connectors.health import HealthRecorder
-from fleetprompt.connectors.ingest import Source, Superseded, ingest
+from fleetprompt.connectors.ingest import Source, Superseded
+from fleetprompt.connectors.intake import Intake
 from fleetprompt.connectors.leases import Held
 from fleetprompt.connectors.pool import OTHER_ACCOUNT, OTHER_ACCOUNT_ADVICE
 from fleetprompt.database.engine import is_away
 from fleetprompt.kernel import faults
 from fleetprompt.model import Installation, InstallationCursor
 from fleetprompt.packages.house import House
-from fleetprompt.telemetry.metrics import MESSAGES_RECEIVED
 
 log = structlog.get_logger("fleetprompt.listener")
 
@@ -46,6 +46,7 @@ class Line:
     def __init__(self, house: House, binding: Binding, held: Held) -> None:
         self.held = held
         self.health = HealthRecorder(house.tenancy, house.registry, held)
+        self._intake = Intake(house, self.health)
         self._house = house
         self._binding = binding
         self._failures = 0
@@ -68,6 +69,8 @@ class Line:
         except AdapterError as error:
             log.warning("line.fault", org=self.held.tenant, code=error.code, error=error.detail)
             self.health.failed(error)
+            if isinstance(error, RateLimited):
+                observe.limited(self.held.tenant, self.held.connector, "theirs")
             if error.remedy is Remedy.ASK_HUMAN:
                 return ASK_AGAIN_S
             return self._backoff_s(error.retry_after_s if isinstance(error, Passing) else None)
@@ -124,7 +127,7 @@ class Line:
             while True:
                 batch, ended = await _next_batch(queue)
                 if batch:
-                    await self._keep(source, batch)
+                    await self._intake.keep(source, batch)
                     await adapter.ack(batch[-1].cursor)
                     faults.reach("ingest.acked")
                     self._failures = 0
@@ -135,27 +138,6 @@ class Line:
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
-
-    async def _keep(self, source: Source, batch: Sequence[Inbound]) -> None:
-        """Store it, however long that takes: what was read is not read again within this connection."""
-        while True:
-            try:
-                emitted = await ingest(self._house.tenancy, self._house.registry, source, batch)
-                break
-            except Superseded:
-                raise
-            except Exception as error:
-                if not is_away(error):
-                    log.error("line.not_stored", org=source.tenant, events=len(batch), exc_info=error)
-                    fault = Misconfigured(
-                        f"cannot store what came in ({_name(error)})", advice="Run: fleetprompt doctor."
-                    )
-                    self.health.failed(fault)
-                await asyncio.sleep(self._backoff_s(None))
-        self.health.saw_events()
-        fresh = sum(signal.fresh for signal in emitted)
-        MESSAGES_RECEIVED.labels(source.tenant, source.package, "stored").inc(fresh)
-        MESSAGES_RECEIVED.labels(source.tenant, source.package, "repeated").inc(len(emitted) - fresh)
 
     def _backoff_s(self, asked_s: float | None) -> float:
         self._failures += 1
@@ -184,8 +166,3 @@ async def _next_batch(queue: asyncio.Queue[Inbound | _Ended]) -> tuple[list[Inbo
             return batch, None
         item = queue.get_nowait()
     return batch, item
-
-
-def _name(error: BaseException) -> str:
-    cause = getattr(getattr(error, "orig", None), "__cause__", None)
-    return type(cause or error).__name__

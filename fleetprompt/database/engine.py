@@ -46,7 +46,7 @@ def parse_url(url: str) -> URL:
 def is_away(error: BaseException) -> bool:
     """Whether an error means that Postgres is away for now, rather than that a statement was wrong."""
     if isinstance(error, AWAY):
-        return True
+        return not isinstance(error, ValueError)  # the driver's word for a value that does not fit its type
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig is not None else None
         return error.connection_invalidated or (cause is not None and is_away(cause))

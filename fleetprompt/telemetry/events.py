@@ -6,9 +6,20 @@ from typing import Final
 
 from fleetprompt.telemetry.logs import get_logger, safe_words
 
+# Promised by the requirements (rows 175-181); the issues that bring log-in, choosing an organization and webhooks emit them.
 AUTH_LOGIN: Final = "fleetprompt.auth.login"
-AUTH_LOGIN_FAILED: Final = "fleetprompt.auth.login_failed"
 ORG_SELECT: Final = "fleetprompt.org.select"
+INTEGRATION_WEBHOOK_RECEIVED: Final = "fleetprompt.integration.webhook.received"
+INTEGRATION_WEBHOOK_PROCESSED: Final = "fleetprompt.integration.webhook.processed"
+INTEGRATION_WEBHOOK_FAILED: Final = "fleetprompt.integration.webhook.failed"
+LATER: Final = (
+    AUTH_LOGIN,
+    ORG_SELECT,
+    INTEGRATION_WEBHOOK_RECEIVED,
+    INTEGRATION_WEBHOOK_PROCESSED,
+    INTEGRATION_WEBHOOK_FAILED,
+)
+
 PACKAGE_INSTALL_REQUESTED: Final = "fleetprompt.package.install.requested"
 PACKAGE_INSTALL_STARTED: Final = "fleetprompt.package.install.started"
 PACKAGE_INSTALL_COMPLETED: Final = "fleetprompt.package.install.completed"
@@ -18,9 +29,9 @@ AGENT_EXECUTION_WAITING: Final = "fleetprompt.agent.execution.waiting"
 AGENT_EXECUTION_COMPLETED: Final = "fleetprompt.agent.execution.completed"
 AGENT_EXECUTION_FAILED: Final = "fleetprompt.agent.execution.failed"
 AGENT_EXECUTION_CANCELED: Final = "fleetprompt.agent.execution.canceled"
-INTEGRATION_WEBHOOK_RECEIVED: Final = "fleetprompt.integration.webhook.received"
-INTEGRATION_WEBHOOK_PROCESSED: Final = "fleetprompt.integration.webhook.processed"
-INTEGRATION_WEBHOOK_FAILED: Final = "fleetprompt.integration.webhook.failed"
+INTEGRATION_EVENT_RECEIVED: Final = "fleetprompt.integration.event.received"
+INTEGRATION_EVENT_PROCESSED: Final = "fleetprompt.integration.event.processed"
+INTEGRATION_EVENT_FAILED: Final = "fleetprompt.integration.event.failed"
 RATE_LIMIT_HIT: Final = "fleetprompt.rate_limit.hit"
 
 NAMES: Final = frozenset(

@@ -153,4 +153,4 @@ def test_an_event_outside_the_catalogue_is_refused() -> None:
     with pytest.raises(AssertionError):
         event("fleetprompt.something.else")
     assert all(name.startswith("fleetprompt.") for name in NAMES)
-    assert len(NAMES) == 16
+    assert len(NAMES) == 18
