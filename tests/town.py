@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from fleetprompt.composition import open_house
@@ -70,18 +71,18 @@ class Town:
 
 
 @contextlib.asynccontextmanager
-async def town(*, install_it: bool = True, **settings: object) -> AsyncIterator[Town]:
-    """Everything installed; the service itself is the test's to start."""
-    async with fresh_house() as house, SandboxMattermost() as chat, OrderDesk() as desk:
+async def town(
+    *, install_it: bool = True, house: AbstractAsyncContextManager[House] | None = None, **settings: object
+) -> AsyncIterator[Town]:
+    """Everything installed; the service itself is the test's to start. house: another than a fresh one."""
+    async with house or fresh_house() as home, SandboxMattermost() as chat, OrderDesk() as desk:
         dana, bot = chat.create_user("dana"), chat.create_user("fleet", is_bot=True)
         team = chat.create_team("acme")
         support = chat.create_channel(team, "support")
         for user in (dana, bot):
             chat.add_to_team(user, team)
             chat.add_to_channel(user, support)
-        play = Town(
-            house, chat, desk, dana, bot, support.id, service_settings(house.url, desk.url, **settings)
-        )
+        play = Town(home, chat, desk, dana, bot, support.id, service_settings(home.url, desk.url, **settings))
         if install_it:
             await _install(play)
         yield play

@@ -85,13 +85,11 @@ def running(
 
 
 @contextlib.asynccontextmanager
-async def stormy_town(
-    *, install_it: bool = True, **settings: object
-) -> AsyncIterator[tuple[Town, OpenAIStub]]:
-    """A town whose agent's model repeats the request, so that each answer tells what it answers."""
+async def stormy_town(**options: Any) -> AsyncIterator[tuple[Town, OpenAIStub]]:
+    """A town whose agent's model repeats the request, so that each answer tells what it answers. options: as `town`."""
     async with OpenAIStub() as stub:
         model = {"model": "openai:test", "model_base_url": stub.url, "model_api_key": "k"}
-        async with town(install_it=install_it, **model, **settings) as play:
+        async with town(**model, **options) as play:
             yield play, stub
 
 
