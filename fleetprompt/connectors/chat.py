@@ -50,6 +50,10 @@ def post_arguments(conversation: Conversation, text: str) -> dict[str, Any]:
     }
 
 
+def _place_of(conversation: Conversation) -> Place:
+    return Place(conversation.channel_id, conversation.channel_kind, conversation.thread_id)
+
+
 def _typing(tenancy: Tenancy, pool: AdapterPool) -> Any:
     async def typing(tenant: TenantSlug, conversation: Conversation) -> None:
         """Show that an answer is being written. Raises what is wrong; the caller does not mind."""
@@ -59,10 +63,8 @@ def _typing(tenancy: Tenancy, pool: AdapterPool) -> Any:
         if installation is None or installation.state != InstallationState.INSTALLED:
             return
         async with asyncio.timeout(TYPING_TIMEOUT_S):
-            adapter = await pool.get(tenant, installation)
-            if isinstance(adapter, Types):
-                await adapter.typing(
-                    Place(conversation.channel_id, conversation.channel_kind, conversation.thread_id)
-                )
+            async with pool.lend(tenant, installation) as adapter:
+                if isinstance(adapter, Types):
+                    await adapter.typing(_place_of(conversation))
 
     return typing

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from adapters.contract import Adapter, LooksUp, Outbound, Place, Receipt
+from adapters.contract import LooksUp, Outbound, Place, Receipt
 from adapters.errors import (
     AdapterError,
     CredentialRefused,
@@ -20,7 +20,7 @@ from adapters.errors import (
     RateLimited,
     Remedy,
 )
-from fleetprompt.connectors import breaker
+from fleetprompt.connectors import breaker, observe
 from fleetprompt.connectors.binding import Binding
 from fleetprompt.connectors.bucket import TokenBuckets
 from fleetprompt.connectors.bulkhead import Bulkhead
@@ -38,8 +38,6 @@ from fleetprompt.runtime.directives import (
     RetryIn,
     Unclear,
 )
-from fleetprompt.telemetry.events import RATE_LIMIT_HIT, event
-from fleetprompt.telemetry.metrics import MESSAGES_SENT, RATE_LIMIT_HITS
 from fleetprompt.tenancy import Tenancy, TenantSession
 
 PATIENCE_S = 3600.0  # how long a disturbed far side is waited for before its failures count
@@ -77,9 +75,9 @@ class PostArguments(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """The way is free."""
+    """The way is free. troubled: a success has something to reset."""
 
-    adapter: Adapter
+    installation: Installation
     troubled: bool
 
 
@@ -125,12 +123,13 @@ class PostEffector:
             way = await self._way(effect, endpoint="post")
             if not isinstance(way, _Open):
                 return way
-            receipt = await way.adapter.send(_outbound(effect))
+            async with self._pool.lend(effect.tenant, way.installation) as adapter:
+                receipt = await adapter.send(_outbound(effect))
         except AdapterError as error:
             return await self._failed(effect, error)
         if way.troubled:
             await breaker.note_success(self._tenancy, effect.tenant, _installation_id(effect))
-        MESSAGES_SENT.labels(effect.tenant, self._binding.package, "delivered").inc()
+        observe.sent(effect.tenant, self._binding.package, "delivered")
         return _delivered(receipt)
 
     async def _look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
@@ -140,8 +139,9 @@ class PostEffector:
                 return Unclear(way.reason)
             if isinstance(way, RetryIn):
                 return way
-            assert isinstance(way.adapter, LooksUp)
-            receipt = await way.adapter.look_up(_outbound(effect))
+            async with self._pool.lend(effect.tenant, way.installation) as adapter:
+                assert isinstance(adapter, LooksUp)
+                receipt = await adapter.look_up(_outbound(effect))
         except OutcomeUnknown as error:
             return Unclear(error.detail)
         except AdapterError as error:
@@ -149,10 +149,13 @@ class PostEffector:
                 return Absent()  # its place is gone; sending again will say so
             await self._remember(effect, error)
             return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=True)
-        return Absent() if receipt is None else _delivered(receipt)
+        if receipt is None:
+            return Absent()
+        observe.sent(effect.tenant, self._binding.package, "found")
+        return _delivered(receipt)
 
     async def _way(self, effect: EffectTry, *, endpoint: str) -> _Open | RetryIn | Refused:
-        """An adapter that may be called now, or why not. Raises the tree of `adapters.errors`."""
+        """Whether the far side may be called now, or why not."""
         installation_id = _installation_id(effect)
         async with self._tenancy.session(effect.tenant) as session:
             installation = await session.get(Installation, installation_id)
@@ -164,9 +167,9 @@ class PostEffector:
             return RetryIn(standing.wait_s, "blocked", "The far side is given a pause.", forgiven=True)
         wait_s = await self._take_token(effect, installation, endpoint)
         if wait_s > 0:
-            self._note_limit(effect, "own")
+            observe.limited(effect.tenant, self._binding.package, "own")
             return RetryIn(wait_s, "own_rate_limit", "Our own limit of posts a second.", forgiven=True)
-        return _Open(await self._pool.get(effect.tenant, installation), standing.troubled)
+        return _Open(installation, standing.troubled)
 
     async def _take_token(self, effect: EffectTry, installation: Installation, endpoint: str) -> float:
         per_second = float(installation.config.get("posts_per_second", 10.0))
@@ -180,11 +183,10 @@ class PostEffector:
 
     async def _failed(self, effect: EffectTry, error: AdapterError) -> Outcome:
         await self._remember(effect, error)
-        MESSAGES_SENT.labels(effect.tenant, self._binding.package, error.code).inc()
+        observe.sent(effect.tenant, self._binding.package, error.code)
         if isinstance(error, OutcomeUnknown):
             return Unclear(error.detail)
         if isinstance(error, RateLimited):
-            self._note_limit(effect, "theirs")
             return RetryIn(breaker.rate_limit_s(error), error.code, error.detail, forgiven=True)
         if isinstance(error, Passing):
             return RetryIn(error.retry_after_s, error.code, _words(error), forgiven=_is_patient(effect))
@@ -192,12 +194,10 @@ class PostEffector:
             return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=_is_patient(effect))
         return Refused(error.code, _words(error))
 
-    def _note_limit(self, effect: EffectTry, limit: str) -> None:
-        RATE_LIMIT_HITS.labels(effect.tenant, self._binding.package, limit).inc()
-        event(RATE_LIMIT_HIT, org=effect.tenant, package=self._binding.package, limit=limit)
-
     async def _remember(self, effect: EffectTry, error: AdapterError) -> None:
         installation_id = _installation_id(effect)
+        if isinstance(error, RateLimited):
+            observe.limited(effect.tenant, self._binding.package, "theirs")
         if isinstance(error, CredentialRefused | Misconfigured):
             await self._pool.discard(installation_id)
         await breaker.note_failure(self._tenancy, effect.tenant, installation_id, error)
