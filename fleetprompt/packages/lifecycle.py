@@ -6,7 +6,7 @@ Here everything is recorded in one transaction: the installation, its sealed sec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -212,24 +212,32 @@ async def _request(
     **more: Any,
 ) -> Requested:
     """The directive; a new one for another round after one that failed."""
-    again = 0
-    while True:
-        new = NewDirective(
-            f"package.{verb}",
-            f"package.{verb}:{key}" + (f":{again}" if again else ""),
-            {
-                "installation_id": str(installation.id),
-                "package": installation.package,
-                "version": installation.version,
-                "generation": installation.generation,
-                **more,
-            },
-            f"{verb.capitalize()} {installation.package}.",
-            actor,
-            installation_id=installation.id,
-            lane=f"installation:{installation.id}",
-        )
-        asked = await request(session, house.registry, new)
-        if asked.fresh or asked.state not in (DirectiveState.FAILED, DirectiveState.CANCELED):
-            return asked
+    first = _directive(installation, verb, key, actor, more)
+    asked, again = await request(session, house.registry, first), 0
+    while not asked.fresh and asked.state in (DirectiveState.FAILED, DirectiveState.CANCELED):
         again += 1
+        asked = await request(
+            session, house.registry, replace(first, idempotency_key=f"{first.idempotency_key}:{again}")
+        )
+    return asked
+
+
+def _directive(
+    installation: Installation, verb: str, key: str, actor: Actor, more: Mapping[str, Any]
+) -> NewDirective:
+    arguments = {
+        "installation_id": str(installation.id),
+        "package": installation.package,
+        "version": installation.version,
+        "generation": installation.generation,
+        **more,
+    }
+    return NewDirective(
+        f"package.{verb}",
+        f"package.{verb}:{key}",
+        arguments,
+        f"{verb.capitalize()} {installation.package}.",
+        actor,
+        installation_id=installation.id,
+        lane=f"installation:{installation.id}",
+    )

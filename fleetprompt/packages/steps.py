@@ -174,17 +174,24 @@ class Enable:
         return Done(receipt)
 
 
-class Disable:
-    """installed -> disabled."""
+class _End:
+    """What brings an installation to rest: the far side is not asked."""
 
     probes = False
+    rest: InstallationState
 
     async def begin(self, house: House, session: TenantSession, effect: EffectTry) -> Begun | Done:
-        """Done if it is."""
+        """Done if it rests."""
         installation = await locked(session, effect)
-        if installation.state == InstallationState.DISABLED:
+        if installation.state == self.rest:
             return Done(receipt_of(installation))
         return Begun(installation.package, {}, {})
+
+
+class Disable(_End):
+    """installed -> disabled."""
+
+    rest = InstallationState.DISABLED
 
     async def complete(
         self, house: House, session: TenantSession, effect: EffectTry, probe: Probe | None
@@ -199,17 +206,10 @@ class Disable:
         return Done(receipt)
 
 
-class Uninstall:
+class Uninstall(_End):
     """-> uninstalling -> uninstalled: secrets, position and account are given up, the record stays."""
 
-    probes = False
-
-    async def begin(self, house: House, session: TenantSession, effect: EffectTry) -> Begun | Done:
-        """Done if it is."""
-        installation = await locked(session, effect)
-        if installation.state == InstallationState.UNINSTALLED:
-            return Done(receipt_of(installation))
-        return Begun(installation.package, {}, {})
+    rest = InstallationState.UNINSTALLED
 
     async def complete(
         self, house: House, session: TenantSession, effect: EffectTry, probe: Probe | None

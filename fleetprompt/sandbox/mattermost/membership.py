@@ -73,19 +73,10 @@ def create_channel(
     known = site.world.channels_by_name.get((team.id, name))
     if known:
         return known
-    now = site.world.now_ms()
-    channel = Channel(
-        new_id(),
-        kind,
-        name,
-        display_name or name.replace("-", " ").title(),
-        now,
-        team_id=team.id,
-        creator_id=creator.id if creator else "",
-        update_at=now,
-    )
+    now, title = site.world.now_ms(), display_name or name.replace("-", " ").title()
+    channel = Channel(new_id(), kind, name, title, now, team_id=team.id, update_at=now)
     if creator:
-        channel.members[creator.id] = now
+        channel.creator_id, channel.members[creator.id] = creator.id, now
     site.world.save(channel)
     if creator:
         data = {"channel_id": channel.id, "team_id": team.id}
