@@ -178,7 +178,7 @@ async def test_a_claim_that_crosses_another_in_two_lanes_gets_nothing_this_time(
     other = await house.database.connect_raw()
     try:
         await other.execute("begin; update public.job set state = 'running' where args->>'note' = 'a1'")
-        await add(house, noted("a0", lane="a"), noted("b1", lane="b", position=1, priority=-1))
+        await add(house, noted("b1", lane="b", position=1, priority=-1), noted("a0", lane="a"))
         ours = asyncio.create_task(taken(house))
         await asyncio.sleep(0.3)  # ours holds lane b and waits for lane a
         await other.execute("update public.job set state = 'running' where id = $1", b0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,7 +13,7 @@ from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import NewSignal, emit
 from fleetprompt.runtime.signals.emit import SYSTEM
 from fleetprompt.runtime.signals.handle import handle_kind
-from tests.house import ACME, House, fresh_house
+from tests.house import ACME, GLOBEX, House, fresh_house
 from tests.jobs import add, prepare, registry_of
 
 MANY = 5000  # claims of a job that a rate limit had postponed, forgiven, for hours
@@ -82,3 +83,28 @@ async def test_a_lane_is_free_again_when_its_head_waited_in_vain_for_a_handler(h
     assert 10 <= outcomes.count("postponed") <= 30
     assert "handler" in await house.value("select last_error from public.job where state = 'dead'")
     assert await claim.claim(house.database, "w", ["behind"], 1, 30.0)
+
+
+async def claimed(house: House, limit: int) -> Counter[str]:
+    jobs = await claim.claim(house.database, "w", ["mark"], limit, 30.0)
+    return Counter(job.tenant for job in jobs)
+
+
+async def test_the_tenant_with_the_least_running_comes_first_however_long_the_others_wait(
+    house: House,
+) -> None:
+    await add(house, *[NewJob("mark", {"note": str(number)}) for number in range(40)])
+    assert await claimed(house, 8) == {"acme": 8}
+    await add(house, *[NewJob("mark", {"note": str(number)}) for number in range(20)], tenant=GLOBEX)
+    assert await claimed(house, 4) == {"globex": 4}
+    assert await claimed(house, 8) == {"globex": 8}
+    assert await claimed(house, 8) == {"acme": 8}
+    assert await claimed(house, 10) == {"globex": 8, "acme": 2}
+
+
+async def test_a_tenant_that_has_nothing_to_claim_holds_up_no_other(house: House) -> None:
+    waiting = [NewJob("mark", {}, lane="l", delay_s=60), NewJob("mark", {}, lane="l"), NewJob("unknown", {})]
+    await add(house, *waiting, tenant=GLOBEX)
+    await add(house, *[NewJob("mark", {"note": str(number)}) for number in range(20)])
+    got = sum([await claimed(house, 8) for _ in range(4)], Counter[str]())
+    assert got == {"acme": 20}

@@ -43,18 +43,33 @@ _COLUMNS = (
     "job.id, job.tenant, job.kind, job.args, job.attempt, job.max_attempts, job.correlation_id,"
     " extract(epoch from clock_timestamp() - job.scheduled_at)::float8"
 )
+# `waiting` hops through the index from tenant to tenant; those with the least running come first. One may take all of
+# a claim, which is a part of a worker's slots: with the next claim it has the most running and comes last.
 _CLAIM = text(f"""
-with candidate as (
-    select j.id from public.job j
-    where j.state = 'available' and j.scheduled_at <= now() and j.kind = any(:kinds)
-      and j.tenant <> all(:sated) and (j.lane is null or (
-        not exists (select 1 from public.job r where r.lane = j.lane and r.state = 'running')
-        and not exists (
-            select 1 from public.job e
-            where e.lane = j.lane and e.state in ('available', 'dispatched')
-              and (e.position, e.id) < (j.position, j.id))))
-    order by j.priority, j.scheduled_at, j.id
-    limit :limit for update of j skip locked)
+with recursive waiting as (
+    (select tenant from public.job where state = 'available' order by tenant limit 1)
+    union all
+    select (select j.tenant from public.job j where j.state = 'available' and j.tenant > w.tenant
+        order by j.tenant limit 1)
+    from waiting w where w.tenant is not null),
+candidate as (
+    select c.id from (
+        select w.tenant from waiting w
+        left join (select tenant, count(*) as running from public.job where state = 'running' group by tenant) r
+            on r.tenant = w.tenant
+        where w.tenant is not null and w.tenant <> all(:sated)
+        order by coalesce(r.running, 0), random()) t cross join lateral (
+        select j.id from public.job j
+        where j.tenant = t.tenant and j.state = 'available' and j.scheduled_at <= now() and j.kind = any(:kinds)
+          and (j.lane is null or (
+            not exists (select 1 from public.job r where r.lane = j.lane and r.state = 'running')
+            and not exists (
+                select 1 from public.job e
+                where e.lane = j.lane and e.state in ('available', 'dispatched')
+                  and (e.position, e.id) < (j.position, j.id))))
+        order by j.priority, j.scheduled_at, j.id
+        limit :limit for update of j skip locked) c
+    limit :limit)
 update public.job set state = 'running', attempt = attempt + 1, worker = :worker,
     lease_until = now() + make_interval(secs => :lease_s)
 from candidate where job.id = candidate.id returning {_COLUMNS}

@@ -214,7 +214,7 @@ CREATE TRIGGER guard_move BEFORE UPDATE OF state ON public.job FOR EACH ROW
 """
 
 JOBS = """
-CREATE INDEX job_claim ON public.job (priority, scheduled_at, id) WHERE state = 'available';
+CREATE INDEX job_claim ON public.job (tenant, priority, scheduled_at, id) WHERE state = 'available';
 CREATE INDEX job_lane ON public.job (lane, position, id) WHERE state IN ('available', 'dispatched') AND lane IS NOT NULL;
 CREATE UNIQUE INDEX job_lane_running ON public.job (lane) WHERE state = 'running' AND lane IS NOT NULL;
 -- A dead letter keeps its key, but keeps nobody from asking again.
