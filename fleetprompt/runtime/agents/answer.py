@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 
 from fleetprompt.kernel import clock
 from fleetprompt.model import Agent, Conversation, Execution, Installation, Message, Signal
-from fleetprompt.model.states import AgentState
+from fleetprompt.model.states import AgentState, InstallationState
 from fleetprompt.runtime.agents.choose import choose
 from fleetprompt.runtime.agents.limits import Limits
 from fleetprompt.runtime.agents.manage import list_agents
@@ -82,7 +82,9 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
     """Start the run that a message asks for, if it asks for one; a repeat finds it started."""
     conversation = await session.get(Conversation, signal.conversation_id)
     installation = await session.get(Installation, signal.installation_id)
-    if conversation is None or installation is None:
+    if conversation is None or installation is None or installation.state != InstallationState.INSTALLED:
+        return
+    if await _is_known(session, signal):
         return
     agents = await list_agents(session)
     agent, request = choose(agents, conversation, installation.config, signal.payload["request"])
@@ -95,6 +97,18 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
         return
     await _join(session, conversation, agent)
     await start(session, registry, _execution(signal, agent, request))
+
+
+async def _is_known(session: TenantSession, signal: Signal) -> bool:
+    """Whether the message was given to a run already: then nothing may come of it that would not have come then."""
+    return (
+        await session.scalar(select(Execution.id).where(Execution.idempotency_key == _key(signal)))
+        is not None
+    )
+
+
+def _key(signal: Signal) -> str:
+    return f"signal:{signal.id}"
 
 
 async def _is_meant(session: TenantSession, registry: Registry, scene: Scene) -> bool:
@@ -174,7 +188,7 @@ def _execution(signal: Signal, agent: Agent, request: str) -> NewExecution:
     payload = signal.payload
     return NewExecution(
         agent,
-        f"signal:{signal.id}",
+        _key(signal),
         {
             "text": request,
             "author_kind": payload["author"]["kind"],
