@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     reap_every_s: Seconds = 2.0
     poll_every_s: Seconds = 1.0
     """How often an idle worker looks without having been woken."""
-    shutdown_grace_s: float = Field(default=3.0, ge=0, le=3600, allow_inf_nan=False)
+    shutdown_grace_s: float = Field(default=2.0, ge=0, le=3600, allow_inf_nan=False)
     signal_retention_days: int = Field(default=30, ge=1, le=36_500)
     log_level: str = "INFO"
     log_format: str | None = None

@@ -14,13 +14,13 @@ import pytest
 def small_disk(at: Path, megabytes: int) -> Iterator[Path]:
     """Mount it there. Skips the test where that is not allowed."""
     at.mkdir(mode=0o755)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0711", "tmpfs", at]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0711", "tmpfs", str(at)]
     if subprocess.run(command, check=False).returncode:
         pytest.skip("mounting is not allowed here")
     try:
         yield at
     finally:
-        subprocess.run(["umount", "-l", at], check=True)
+        subprocess.run(["umount", "-l", str(at)], check=True)
 
 
 def fill(path: Path, megabytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -59,7 +60,10 @@ def _stay(role: str, service: Service) -> None:
             if not stop.is_set():
                 await service(house, stop)
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    finally:
+        gc.freeze()  # else the interpreter spends a second of its end on looking through all that was imported
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ Recovery is a loop, never a one-shot at start. Stopping hands running work back,
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,14 @@ from fleetprompt.settings import Settings
 from fleetprompt.tenancy import Fence, Tenancy
 
 log = structlog.get_logger("fleetprompt.worker")
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """taskiq reports a job that was handed back as an error of that job; we say so ourselves, in one line for all."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
+
+
+logging.getLogger("taskiq.receiver.receiver").addFilter(_is_worth_a_line)
 
 # Those that died without a word go too: one that seems to sleep costs every commit a NOTIFY.
 _ENLIST = text(
