@@ -131,6 +131,11 @@ async def test_nothing_else_wakes_it(is_up: bool) -> None:
         assert [number(text) for text in texts] == [0, 99]
         runs = await play.house.tenant_rows(ACME, "select 1 from executions")
         assert len(runs) == 2
+        told = await play.house.tenant_rows(
+            ACME, "select distinct name from signals where name like 'chat.%'"
+        )
+        kinds = ("received", "edited", "deleted", "sent")
+        assert {row["name"] for row in told} >= {f"chat.message.{kind}" for kind in kinds}
 
 
 async def test_what_was_written_before_the_installation_is_history() -> None:
@@ -150,19 +155,25 @@ async def test_what_was_written_before_the_installation_is_history() -> None:
             await weather.heard(play, 1)
 
 
-async def test_a_lost_answer_makes_no_second_post_while_the_server_remembers() -> None:
+@pytest.mark.parametrize("remembered_s", [30.0, 0.01], ids=["the server remembers", "the server forgot"])
+async def test_a_lost_answer_makes_no_second_post(remembered_s: float) -> None:
+    """A real server remembers a `pending_post_id` for 30 s; a retry after 40 s finds it forgotten."""
     async with stormy_town() as (play, _):
+        play.chat.site.pending.ttl_s = remembered_s
+        direct = play.chat.direct_channel(play.dana, play.bot)
         with weather.running(play):
             play.chat.commit_then_drop(2)
-            asked = [play.ask(f"@fleet n{n}") for n in range(3)]
-            await play.answered(*asked)
+            asked = play.ask("@fleet n0")
+            play.chat.post(play.dana, direct, "n1")
+            await play.answered(asked)
+            await weather.heard(play, 2)
             await play.settled()
-            await weather.heard(play, 3)
+        assert len(said(play)) == 2
         assert play.doubled() == []
         await _all_succeeded(play)
 
 
-async def test_a_lost_answer_makes_no_second_post_after_the_server_forgot() -> None:
+async def test_a_lost_answer_makes_no_second_post_after_a_death_and_a_restart() -> None:
     """The retry comes from another process, to a server whose memory of 30 s is gone."""
     async with stormy_town() as (play, _):
         play.chat.commit_then_drop(1)

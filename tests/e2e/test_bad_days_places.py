@@ -140,3 +140,15 @@ async def _mended(play: Town, chat: SandboxMattermost, **config: str) -> Ended:
         secrets = {"bot_token": Secret(user.token)}
         asked = await configure(packages, ACME, "mattermost", config=config, secrets=secrets, actor=OPERATOR)
         return await run_now(packages, ACME, asked.directive_id, 20)
+
+
+async def test_a_wrong_address_at_the_installation_is_said_and_mended() -> None:
+    async with stormy_town(install_it=False) as (play, _):
+        with weather.running(play):
+            with pytest.raises(AssertionError, match="server_url"):
+                await play.install(server_url="http://127.0.0.1:9")
+            assert (await doctor(play)).level == "fail"
+            assert "package configure mattermost --org acme" in (await doctor(play)).remedy
+            assert (await _mended(play, play.chat, server_url=play.chat.url)).succeeded
+            await play.answered(play.ask("@fleet n0"))
+            await play.settled()
