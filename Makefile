@@ -44,7 +44,7 @@ check: $(READY) ## ruff, mypy (strict), import rules
 	$(BIN)/mypy
 
 unit: $(READY) ## the tests alone
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 test: check unit ## everything
 
