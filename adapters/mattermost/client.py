@@ -28,6 +28,7 @@ from adapters.mattermost.faults import HTTP_ERRORS, refusal, translate
 from adapters.mattermost.settings import MattermostSettings, ServerAddress
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
+DATE_STEP_MS = 1000
 Params = Mapping[str, str | int]
 
 
@@ -47,7 +48,7 @@ class WireClient:
         await self._http.aclose()
 
     def server_now_ms(self) -> int:
-        """The server's clock as far as its `Date` header told (1 s steps, never ahead of it)."""
+        """The server's clock as far as its `Date` header told: our own while the two agree, else not ahead of it."""
         return self._clock_ms() + self._clock_offset_ms
 
     async def get(self, endpoint: str, options: Any = None, params: Params | None = None) -> Any:
@@ -107,7 +108,10 @@ class WireClient:
             told_ms = int(parsedate_to_datetime(headers.get("Date", "")).timestamp() * 1000)
         except (ValueError, TypeError):
             return
-        self._clock_offset_ms = told_ms - self._clock_ms()
+        ahead_ms = told_ms - self._clock_ms()
+        # The header counts whole seconds. Believing it to the millisecond would make new what is a second older
+        # than an installation, so a clock of ours that may be the server's is left alone.
+        self._clock_offset_ms = 0 if -DATE_STEP_MS < ahead_ms <= 0 else ahead_ms
 
 
 class Api:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Final, Protocol, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -178,7 +179,11 @@ class Connection(asyncio.Protocol):
             self._send(answer)
 
     def _send(self, response: Response) -> None:
-        headers = [("content-type", response.content_type), ("content-length", str(len(response.body)))]
+        headers = [
+            ("content-type", response.content_type),
+            ("content-length", str(len(response.body))),
+            ("date", formatdate(usegmt=True)),  # whole seconds, as every web server
+        ]
         head = h11.Response(status_code=response.status, headers=[*headers, *response.headers])
         self.write(
             (self._http.send(head) or b"")
