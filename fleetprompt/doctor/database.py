@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from fleetprompt.composition import House
+from fleetprompt.credentials import KEY_FILE
 from fleetprompt.database import scripts
 from fleetprompt.database.migrate import current_revision
 from fleetprompt.doctor.finding import Finding, counted, fail, ok, warn
+from fleetprompt.doctor.machine import key_is_missing
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Organization
@@ -15,6 +17,8 @@ from fleetprompt.model.states import OrganizationState
 from fleetprompt.tenancy import orphans
 
 MIGRATE = "fleetprompt migrate"
+SEALED = "its secrets are sealed, and the master key is not there"
+RESTORE_KEY = f"Restore {KEY_FILE} from your backup before you start anything."
 
 
 async def check_server(house: House) -> Finding:
@@ -83,16 +87,17 @@ def _mended(one: orphans.Mended) -> Finding:
 
 def check_keys(house: House, organizations: Sequence[Organization]) -> list[Finding]:
     """The master key opens each tenant's key."""
+    sealed = [one for one in organizations if one.wrapped_key is not None]
+    if key_is_missing(house.settings):
+        return [fail("tenant key", SEALED, RESTORE_KEY, one.slug) for one in sealed]
     try:
         master_key = house.master_key
     except FleetPromptError:
         return []  # said already
     findings = []
-    for one in organizations:
+    for one in sealed:
         try:
-            if one.wrapped_key is not None:
-                master_key.unwrap(TenantSlug(one.slug), one.wrapped_key)
+            master_key.unwrap(TenantSlug(one.slug), one.wrapped_key or b"")
         except FleetPromptError as error:
             findings.append(fail("tenant key", error.what, error.advice, one.slug))
-    sealed = sum(one.wrapped_key is not None for one in organizations)
-    return findings or [ok("tenant keys", f"the master key opens all {sealed}")]
+    return findings or [ok("tenant keys", f"the master key opens all {len(sealed)}")]

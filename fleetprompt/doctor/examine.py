@@ -8,7 +8,7 @@ from fleetprompt.composition import COMMAND, House, open_house
 from fleetprompt.database.engine import is_away
 from fleetprompt.doctor import database, work
 from fleetprompt.doctor.finding import Finding, Level, fail
-from fleetprompt.doctor.machine import check_machine
+from fleetprompt.doctor.machine import check_machine, key_is_missing
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Organization
@@ -23,7 +23,7 @@ async def examine(
     settings: Settings, *, org: TenantSlug | None = None, mend: bool = False
 ) -> AsyncIterator[Finding]:
     """Every finding as it is made. org: of this organization alone. Raises NotFound for one that is not there."""
-    can_build = True
+    can_build = not key_is_missing(settings)
     for finding in check_machine(settings):
         can_build &= finding.level is not Level.FAIL or finding.check == "disk"
         yield finding

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from fleetprompt.composition import data_dir, load_master_key, model_boundary
+from fleetprompt.credentials import KEY_FILE
 from fleetprompt.doctor.finding import Finding, fail, ok, warn
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.settings import Settings
@@ -36,7 +37,15 @@ def check_disk(directory: Path, *, scarce: int = SCARCE_BYTES, too_little: int =
     return ok("disk", detail)
 
 
+def key_is_missing(settings: Settings) -> bool:
+    """Beside an embedded database: a start would make one, a look must not."""
+    is_kept = settings.master_key is None and settings.database_url is None
+    return is_kept and not (data_dir(settings) / KEY_FILE).exists()
+
+
 def _check_key(settings: Settings) -> Finding:
+    if key_is_missing(settings):
+        return warn("master key", f"there is none in {data_dir(settings)}", "The first start makes one.")
     try:
         key = load_master_key(settings)
     except FleetPromptError as error:
