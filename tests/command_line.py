@@ -7,12 +7,16 @@ They are forked from a server that has imported everything, since a test machine
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
+import re
+import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from tests.serving import MASTER_KEY
 
 PROGRAM = (sys.executable, "-m", "fleetprompt")
 PATIENCE_S = 40.0
+STOP_S = 5.0
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["tests.command_preload", "tests.programs"])
@@ -113,3 +118,37 @@ def _command(words: tuple[str, ...], environment: Mapping[str, str], streams: li
 def is_one_line(text: str) -> bool:
     """What a person reads of an error: one line, no traceback."""
     return text.count("\n") == 1 and "Traceback" not in text and text.strip() != ""
+
+
+@contextlib.asynccontextmanager
+async def staying(run: CommandLine, *words: str, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A command that stays; killed at the end if the test did not stop it."""
+    process = await run.start(*words, **more)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def line(process: asyncio.subprocess.Process, pattern: str) -> re.Match[str]:
+    """The first line of stdout that matches."""
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while raw := await process.stdout.readline():
+            if found := re.search(pattern, raw.decode()):
+                return found
+    raise AssertionError(f"it ended without saying {pattern}")
+
+
+async def stopped(
+    process: asyncio.subprocess.Process, number: signal.Signals = signal.SIGINT, within_s: float = STOP_S
+) -> int:
+    """Stop it; the exit code. Fails if it takes too long."""
+    began = time.monotonic()
+    process.send_signal(number)
+    await asyncio.wait_for(process.wait(), 20)
+    assert time.monotonic() - began < within_s
+    assert process.returncode is not None
+    return process.returncode

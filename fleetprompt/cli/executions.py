@@ -24,7 +24,7 @@ OWN = (
     "finished_at",
 )  # fmt: skip
 FIELDS = ("id", "agent", *OWN[1:])
-SHOWN = (*OWN, "idempotency_key", "limits", "tainted", "on_fallback", "shortened", "input", "output")
+MORE = ("idempotency_key", "limits", "tainted", "on_fallback", "shortened", "input", "output")
 MODEL_CALL = (
     "id", "step", "model", "outcome", "detail", "input_tokens", "output_tokens", "cost_usd", "latency_ms", "created_at",
 )  # fmt: skip
@@ -71,7 +71,7 @@ def list_(
 @executions.command(
     help=f"""One run with its request, its answer and every call.
 
-{options.fields(("agent", *SHOWN, "model_calls", "tool_call_records"))}
+{options.fields((*FIELDS, *MORE, "model_calls", "tool_call_records"))}
 
 A model call has: {", ".join(MODEL_CALL)}. A tool call has: {", ".join(TOOL_CALL)}."""
 )
@@ -86,7 +86,7 @@ def show(execution_id: str, org: str, as_json: bool) -> None:
 
     record = in_tenant(org, act)
     row = {
-        **_row(record.execution, record.agent, SHOWN),
+        **_row(record.execution, record.agent, (*OWN, *MORE)),
         "model_calls": [output.pick(call, MODEL_CALL) for call in record.model_calls],
         "tool_call_records": [output.pick(call, TOOL_CALL) for call in record.tool_calls],
     }

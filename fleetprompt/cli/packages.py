@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fleetprompt.packages.look import Status
 
 AVAILABLE = ("package", "version", "about", "settings", "secrets")
+SETTING = ("name", "required", "about")
 STATUS = (
     "installation_id", "package", "name", "version", "state", "error", "account", "server_version", "config",
     "generation", "is_listened_to", "waiting", "stuck", "connection", "since", "last_event_at", "backlog", "last_error",
@@ -91,13 +92,12 @@ def list_(as_json: bool) -> None:
     if not as_json:
         for row in rows:
             output.say(f"\nSettings of {row['package']} (secrets: {', '.join(row['secrets'])}):")
-            columns = ("name", "required", "about")
-            output.show_rows(row["settings"], columns, as_json=False, nothing="  none")
+            output.show_rows(row["settings"], SETTING, as_json=False, nothing="  none")
 
 
 def _available(installer: Installer) -> dict[str, Any]:
     settings = [
-        {"name": name, "required": field.is_required(), "about": field.description or ""}
+        dict(zip(SETTING, (name, field.is_required(), field.description or ""), strict=True))
         for name, field in installer.config.model_fields.items()
     ]
     return {

@@ -16,45 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fleetprompt.cli.processes import AT_ONCE
 from fleetprompt.credentials import KEY_FILE
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, line, staying, stopped
 from tests.database import reachable_directory
 from tests.house import GLOBEX, House, fresh_house
-
-STOP_S = 5.0
-
-
-@contextlib.asynccontextmanager
-async def staying(run: CommandLine, *words: str, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A command that stays; killed at the end if the test did not stop it."""
-    process = await run.start(*words, **more)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def line(process: asyncio.subprocess.Process, pattern: str) -> re.Match[str]:
-    """The first line of stdout that matches."""
-    assert process.stdout is not None
-    async with asyncio.timeout(30):
-        while raw := await process.stdout.readline():
-            if found := re.search(pattern, raw.decode()):
-                return found
-    raise AssertionError(f"it ended without saying {pattern}")
-
-
-async def stopped(
-    process: asyncio.subprocess.Process, number: signal.Signals = signal.SIGINT, within_s: float = STOP_S
-) -> int:
-    """Stop it; the exit code. Fails if it takes too long."""
-    began = time.monotonic()
-    process.send_signal(number)
-    await asyncio.wait_for(process.wait(), 20)
-    assert time.monotonic() - began < within_s
-    assert process.returncode is not None
-    return process.returncode
 
 
 async def test_up_on_an_empty_directory_serves_answers_readyz_and_stops_on_ctrl_c() -> None:
