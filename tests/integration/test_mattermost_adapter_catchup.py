@@ -179,11 +179,10 @@ async def test_messages_before_the_install_are_history(stage: MattermostStage) -
 async def test_without_a_moment_of_install_listening_begins_now(stage: MattermostStage) -> None:
     for number in range(3):
         stage.says(f"@fleet {number}")
+    await asyncio.sleep(0.01)
     settings = MattermostSettings(stage.server.url, stage.bot.token, pace=replace(QUICK, overlap_ms=60_000))
     observer = States()
-    adapter = MattermostAdapter(
-        settings, observer, clock_ms=lambda: stage.server.posts()[-1].create_at + 3_000
-    )
+    adapter = MattermostAdapter(settings, observer)
     async with listening(adapter) as ear:
         await observer.reach(ConnectionState.CONNECTED)
         stage.says("@fleet new")
