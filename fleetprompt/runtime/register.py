@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleetprompt.runtime import retention
 from fleetprompt.runtime.agents import answer
 from fleetprompt.runtime.directives import register as directives
 from fleetprompt.runtime.executions import register as executions
@@ -44,6 +45,8 @@ def register_runtime(registry: Registry, models: ModelBoundary, settings: Settin
     registry.add_job(handle_kind(registry))
     registry.add_job(retention_kind(retention_days(settings.signal_retention_days)))
     registry.add_recurring(DAILY)
+    registry.add_job(retention.retention_kind(settings.signal_retention_days))
+    registry.add_recurring(retention.DAILY)
     registry.add_job(_death_kind(registry))
     directives.register(registry)
     executions.register(registry, models)
