@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests import weather
+from tests import killing, weather
 from tests.command_line import CommandLine
 from tests.openai_stub import OpenAIStub, Reply, last_text
 from tests.town import Town
@@ -57,6 +58,24 @@ async def test_a_stop_in_mid_work_is_quick_and_the_next_start_goes_on(moment: st
         play.ask("@fleet n20")
         with weather.running(play):
             await _all_answered_once(play)
+
+
+async def test_of_two_services_one_dies_under_load_and_the_other_does_it_all() -> None:
+    async with stormy_town() as (play, _):
+        quick = {"lease_s": 1.5, "heartbeat_s": 0.3}
+        with weather.running(play, **quick), killing.running(weather.serve, *dying(play, **quick)) as other:
+            await weather.connected(play)
+            for n in range(20):
+                play.ask(f"@fleet n{n}")
+                if n == 10:
+                    other.kill()
+                await asyncio.sleep(0.05)
+            await _all_answered_once(play)
+
+
+def dying(play: Town, **settings: object) -> tuple[dict[str, object], str, dict[str, object]]:
+    """Arguments of a service whose last words nobody reads."""
+    return play.settings.model_dump() | settings, os.devnull, {}
 
 
 async def _be_in_the_middle(play: Town, stub: OpenAIStub, moment: str) -> None:
