@@ -41,10 +41,11 @@ ACTOR_OF = {
     AuthorKind.SELF: "agent",
 }
 
-# Also the fence: a listener with older settings must not store what another account would read differently.
+# Also the fence: a listener with older settings must not store what another account would read differently; a change
+# that forgets the cursor waits for us, or we see it.
 _SAVE_CURSOR = text("""
 insert into installation_cursors (installation_id, cursor)
-select id, :cursor from installations where id = :id and generation = :generation and state = 'installed'
+select id, :cursor from installations where id = :id and generation = :generation and state = 'installed' for share
 on conflict (installation_id) do update set cursor = excluded.cursor, updated_at = now() returning 1
 """)
 

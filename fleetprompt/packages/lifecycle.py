@@ -27,6 +27,7 @@ from fleetprompt.runtime.signals import Actor
 from fleetprompt.tenancy import TenantSession
 
 UNFINISHED = (InstallationState.FAILED, InstallationState.NEEDS_CONFIG)
+REPEATED = (DirectiveState.FAILED, DirectiveState.CANCELED, DirectiveState.OUTCOME_UNKNOWN)
 IN_USE = (InstallationState.INSTALLED, InstallationState.DISABLED)
 
 
@@ -211,10 +212,10 @@ async def _request(
     actor: Actor,
     **more: Any,
 ) -> Requested:
-    """The directive; a new one for another round after one that failed."""
+    """The directive; a new one for another round after one that did not succeed."""
     first = _directive(installation, verb, key, actor, more)
     asked, again = await request(session, house.registry, first), 0
-    while not asked.fresh and asked.state in (DirectiveState.FAILED, DirectiveState.CANCELED):
+    while not asked.fresh and asked.state in REPEATED:
         again += 1
         asked = await request(
             session, house.registry, replace(first, idempotency_key=f"{first.idempotency_key}:{again}")
