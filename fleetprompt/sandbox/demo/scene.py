@@ -115,7 +115,9 @@ async def die_and_catch_up(scene: Scene, thread: Post) -> None:
 def _post_while_down(scene: Scene, thread: Post, root: Post) -> None:
     before = len(scene.town.mattermost.ledger)
     scene.ask("dana", f"where is order {DELAYED} now?", LOOKED_UP, DELAYED, "It is on hold.", root=thread)
-    scene.ask("eli", f"where is order {HELD_IN_DEATH}?", LOOKED_UP, HELD_IN_DEATH, "It is on hold.", root=root)
+    scene.ask(
+        "eli", f"where is order {HELD_IN_DEATH}?", LOOKED_UP, HELD_IN_DEATH, "It is on hold.", root=root
+    )
     scene.town.say("dana", "Is it me, or is fleet very quiet?")
     scene.ask_directly("eli", f"where is order {ASKED_DIRECTLY}?", LOOKED_UP, ASKED_DIRECTLY)
     scene.ask("dana", f"where is order {ASKED_LAST}?", LOOKED_UP, ASKED_LAST)
