@@ -20,6 +20,15 @@ OFTEN = {
         "select count(*) from executions where agent_id = $1 and created_at > now() - interval '1 h'",
         "executions_agent",
     ),
+    "all runs in the last hour": (
+        "select count(*) from executions where created_at > now() - interval '1 h'",
+        "executions_created",
+    ),
+    "what all runs cost today": (
+        "select sum(cost_usd) from model_calls where created_at >= date_trunc('day', now(), 'UTC')"
+        " and cost_usd is not null",
+        "model_calls_created",
+    ),
     "runs that machines asked for": (
         "select count(*) from executions where conversation_id = $1 and position > 5",
         "executions_conversation",

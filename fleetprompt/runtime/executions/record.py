@@ -15,6 +15,12 @@ from fleetprompt.runtime.llm import Limit, ModelReply, reply_from_raw
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.limits import own_limits
 
+# As the index model_calls_created has it: without the second condition it would not be used.
+_PAID_TODAY = (
+    ModelCall.created_at >= func.date_trunc("day", func.now(), "UTC"),
+    ModelCall.cost_usd.is_not(None),
+)
+
 
 @dataclass(slots=True)
 class Run:
@@ -97,7 +103,7 @@ async def affords(session: TenantSession, run: Run, reserved_usd: Decimal) -> bo
     """
     await session.execute(select(Agent.id).where(Agent.id == run.agent.id).with_for_update(key_share=True))
     under_way = select(func.coalesce(func.sum(ModelCall.cost_usd), 0)).where(
-        ModelCall.outcome == "started", ModelCall.created_at >= func.date_trunc("day", func.now(), "UTC")
+        ModelCall.outcome == "started", *_PAID_TODAY
     )
     of_agent = under_way.join(Execution, Execution.id == ModelCall.execution_id)
     others = Decimal(await session.scalar(of_agent.where(Execution.agent_id == run.agent.id)) or 0)
@@ -109,8 +115,7 @@ async def affords(session: TenantSession, run: Run, reserved_usd: Decimal) -> bo
 
 async def _fits_organization(session: TenantSession, reserved_usd: Decimal) -> bool:
     """Agents do not wait for each other here: the sum may exceed the limit by what is reserved at one instant."""
-    today = ModelCall.created_at >= func.date_trunc("day", func.now(), "UTC")
-    spent = await session.scalar(select(func.coalesce(func.sum(ModelCall.cost_usd), 0)).where(today))
+    spent = await session.scalar(select(func.coalesce(func.sum(ModelCall.cost_usd), 0)).where(*_PAID_TODAY))
     return Decimal(spent or 0) + reserved_usd <= (await own_limits(session)).cost_usd_per_day
 
 

@@ -285,6 +285,7 @@ CREATE INDEX directives_correlation ON directives (correlation_id);
 CREATE INDEX executions_open ON executions (id) WHERE state IN ('queued', 'running', 'waiting');
 CREATE INDEX executions_correlation ON executions (correlation_id);
 CREATE INDEX executions_agent ON executions (agent_id, created_at);
+CREATE INDEX executions_created ON executions (created_at);
 CREATE INDEX executions_conversation ON executions (conversation_id, position);
 CREATE INDEX executions_signal ON executions (signal_id);
 CREATE INDEX tool_calls_directive ON tool_calls (directive_id) WHERE directive_id IS NOT NULL;
