@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from fleetprompt.runtime.jobs import NewJob, claim, enqueue
@@ -108,3 +109,13 @@ async def test_a_tenant_that_has_nothing_to_claim_holds_up_no_other(house: House
     await add(house, *[NewJob("mark", {"note": str(number)}) for number in range(20)])
     got = sum([await claimed(house, 8) for _ in range(4)], Counter[str]())
     assert got == {"acme": 20}
+
+
+@pytest.mark.parametrize("column", ["lane", "unique_key"])
+async def test_a_tenant_cannot_add_a_job_that_stands_in_anothers_way(house: House, column: str) -> None:
+    """A lane or a key of another tenant would hold its jobs up, or keep them out."""
+    sql = f"insert into public.job (id, tenant, kind, args, {column}) values (gen_random_uuid(), 'acme', 'mark', '{{}}', $1)"
+    await house.tenant_rows(ACME, sql, "acme:mine")
+    for foreign in ("globex:conversation:1", "acme", "acme_two:x"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await house.tenant_rows(ACME, sql, foreign)

@@ -252,7 +252,10 @@ CREATE POLICY own_row ON public.organizations FOR SELECT TO fleetprompt_tenant
     USING ('r_org_' || slug = current_user);
 ALTER TABLE public.job ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_tenant ON public.job FOR INSERT TO fleetprompt_tenant
-    WITH CHECK ('r_org_' || tenant = current_user);
+    WITH CHECK ('r_org_' || tenant = current_user
+        -- Lanes and keys are shared by all tenants: a foreign one would hold another tenant's jobs up.
+        AND starts_with(coalesce(lane, tenant || ':'), tenant || ':')
+        AND starts_with(coalesce(unique_key, tenant || ':'), tenant || ':'));
 """
 
 
