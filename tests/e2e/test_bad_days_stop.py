@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ async def test_a_stop_in_mid_work_is_quick_and_the_next_start_goes_on(moment: st
 
 async def test_of_two_services_one_dies_under_load_and_the_other_does_it_all() -> None:
     async with stormy_town() as (play, _):
-        quick = {"lease_s": 1.5, "heartbeat_s": 0.3}
+        quick: dict[str, Any] = {"lease_s": 1.5, "heartbeat_s": 0.3}
         with weather.running(play, **quick), killing.running(weather.serve, *dying(play, **quick)) as other:
             await weather.connected(play)
             for n in range(20):
