@@ -72,7 +72,7 @@ class Ledger:
     async def look_up(self, effect: EffectTry) -> Delivered | Absent:
         return Delivered({}) if effect.key in [key for key, _ in self.entries] else Absent()
 
-    async def wait_for(self, count: int, timeout_s: float = 20) -> list[str]:
+    async def wait_for(self, count: int, timeout_s: float = 60) -> list[str]:
         """The texts seen, once there are so many."""
         async with asyncio.timeout(timeout_s):
             while len(self.entries) < count:
@@ -144,7 +144,7 @@ class Stage:
         async with self.house.tenancy.session(ACME) as session:
             return list(await session.scalars(select(Directive).order_by(Directive.id)))
 
-    async def run_in_state(self, *states: str, timeout_s: float = 20) -> Execution:
+    async def run_in_state(self, *states: str, timeout_s: float = 60) -> Execution:
         """The newest run, once it is in one of these states."""
         async with asyncio.timeout(timeout_s):
             while True:
