@@ -24,7 +24,9 @@ from tests.small_disk import fill, small_disk
 from tests.town import Town
 from tests.weather import said, stormy_town
 
-AWAY = {"job.failed"}
+pytestmark = pytest.mark.slow
+
+AWAY = {"job.failed", "job.not_recorded"}
 """A job that was cut off says so, and is tried again."""
 CUT = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
 FULL = {

@@ -35,12 +35,12 @@ async def test_whatever_a_person_writes_is_answered_live_and_by_catch_up() -> No
             live = {name: play.ask(f"@fleet {text}") for name, text in WORDS.items()}
             await play.answered(*live.values())
             await play.settled()
-        missed = {name: play.ask(f"@fleet {text}") for name, text in WORDS.items()}
+        nastiest = ("NUL", "a lone surrogate", "the longest post of big runes", "nothing but the mention")
+        missed = {name: play.ask(f"@fleet {WORDS[name]}") for name in nastiest}
         with weather.running(play):
             await play.answered(*missed.values())
             await play.settled()
-        assert len(said(play)) >= 2 * len(WORDS)
-        assert len({root for root, _ in said(play)}) == 2 * len(WORDS)
+        assert len({root for root, _ in said(play)}) == len(live) + len(missed)
         await _rows_are_readable(play)
 
 

@@ -18,6 +18,8 @@ from tests.openai_stub import OpenAIStub, Reply, last_text
 from tests.town import Town
 from tests.weather import said, stormy_town
 
+pytestmark = pytest.mark.slow
+
 STOP_S = 5.0
 
 

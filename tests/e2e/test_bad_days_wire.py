@@ -13,6 +13,8 @@ from tests.house import ACME
 from tests.town import Town
 from tests.weather import said, stormy_town
 
+pytestmark = pytest.mark.slow
+
 HASTE = {
     "connect_timeout_s": 0.5,
     "read_timeout_s": 0.6,
