@@ -148,7 +148,7 @@ async def _automated_turns(session: TenantSession, conversation: Conversation) -
     turns = select(func.count()).where(
         Execution.conversation_id == conversation.id,
         Execution.input["author_kind"].astext != "person",
-        Execution.position > spoke.scalar_subquery(),
+        Execution.position >= spoke.scalar_subquery(),
     )
     return int(await session.scalar(turns) or 0)
 
