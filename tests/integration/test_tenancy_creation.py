@@ -139,7 +139,8 @@ async def test_the_service_may_log_in_under_a_name_that_needs_quotes(house: Hous
     name = f"Fleet-Prompt {uuid4().hex[:8]}"
     slug = TenantSlug(f"quoted_{uuid4().hex[:8]}")
     server = await server_url()
-    password = f"password '{server.password}'" if server.password else ""  # a server of one's own asks for one
+    # A server of one's own may ask for a password.
+    password = f"password '{server.password}'" if server.password else ""
     await execute(server, f'create role "{name}" login createrole {password}')
     await execute(server, f'grant fleetprompt_tenant to "{name}" with admin option')
     try:
