@@ -18,12 +18,13 @@ from fleetprompt.kernel.errors import Conflict
 
 
 class OrganizationState(StrEnum):
-    """An organization's schema: being made, usable, or waiting to be mended."""
+    """An organization's schema: being made, usable, waiting to be mended, at rest, or being removed with its row."""
 
     CREATING = "creating"
     ACTIVE = "active"
     FAILED = "failed"
     SUSPENDED = "suspended"
+    DELETING = "deleting"
 
 
 class AgentState(StrEnum):
@@ -96,10 +97,11 @@ def _moves(**table: str) -> dict[str, frozenset[str]]:
 
 MACHINES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "organization": _moves(
-        creating="active failed",
-        failed="creating",
-        active="suspended",
-        suspended="active",
+        creating="active failed deleting",
+        failed="creating deleting",
+        active="suspended deleting",
+        suspended="active deleting",
+        deleting="",
     ),
     "agent": _moves(active="paused archived", paused="active archived", archived=""),
     "installation": _moves(
