@@ -96,6 +96,40 @@ def set_(slug: str, limits: tuple[str, ...], as_json: bool) -> None:
     output.show_one(output.pick(in_house(act), SHOWN), as_json=as_json)
 
 
+@organizations.command(
+    help=f"""Let an organization rest: what comes in is recorded, and answered after `org resume`.
+
+What runs at this moment ends; connections stay.
+
+{options.fields(SHOWN)}"""
+)
+@click.argument("slug")
+@options.as_json
+def suspend(slug: str, as_json: bool) -> None:
+    async def act(house: House) -> Organization:
+        from fleetprompt.tenancy import parse_slug
+        from fleetprompt.tenancy.suspension import suspend as rest
+
+        return await rest(house.database, parse_slug(slug))
+
+    output.show_one(output.pick(in_house(act), SHOWN), as_json=as_json)
+
+
+@organizations.command(
+    help=f"Work for a suspended organization again, with what waited first.\n\n{options.fields(SHOWN)}"
+)
+@click.argument("slug")
+@options.as_json
+def resume(slug: str, as_json: bool) -> None:
+    async def act(house: House) -> Organization:
+        from fleetprompt.tenancy import parse_slug
+        from fleetprompt.tenancy.suspension import resume as go_on
+
+        return await go_on(house.database, parse_slug(slug))
+
+    output.show_one(output.pick(in_house(act), SHOWN), as_json=as_json)
+
+
 @organizations.command(help="Bring one organization's schema to this program's version.")
 @click.argument("slug")
 def migrate(slug: str) -> None:

@@ -18,6 +18,7 @@ from fleetprompt.tenancy import orphans
 
 MIGRATE = "fleetprompt migrate"
 SEALED = "its secrets are sealed, and the master key is not there"
+_SUSPENDED = OrganizationState.SUSPENDED
 RESTORE_KEY = f"Restore {KEY_FILE} from your backup before you start anything."
 
 
@@ -46,7 +47,9 @@ def check_tenants(organizations: Sequence[Organization]) -> list[Finding]:
     """Each organization's schema is at our version."""
     head = scripts.head("tenant")
     behind = [
-        one for one in organizations if one.state == OrganizationState.ACTIVE and one.schema_revision != head
+        one
+        for one in organizations
+        if one.state in (OrganizationState.ACTIVE, _SUSPENDED) and one.schema_revision != head
     ]
     findings = [
         fail(
@@ -57,7 +60,13 @@ def check_tenants(organizations: Sequence[Organization]) -> list[Finding]:
         )
         for one in behind
     ]
-    return findings or [ok("migrations", f"{counted(len(organizations), 'organization')} at {head}")]
+    at_head = [ok("migrations", f"{counted(len(organizations), 'organization')} at {head}")]
+    return (findings or at_head) + [_resting(one) for one in organizations if one.state == _SUSPENDED]
+
+
+def _resting(one: Organization) -> Finding:
+    words = "suspended: messages are recorded, nothing is answered"
+    return warn("organization", words, f"Run: fleetprompt org resume {one.slug}", one.slug)
 
 
 async def check_orphans(house: House, slugs: Collection[TenantSlug] | None, *, mend: bool) -> list[Finding]:

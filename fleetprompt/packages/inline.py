@@ -86,7 +86,9 @@ async def _run_if_due(house: House, tenant: TenantSlug, directive_id: DirectiveI
     )
     async with database.session() as session:
         row = (await session.execute(due)).one_or_none()
-    job = await claim.claim_one(database, worker, row[0], row[1], lease_s) if row is not None else None
+    if row is None:
+        return
+    job = await claim.claim_one(database, worker, row[0], row[1], lease_s, at_rest_too=True)
     if job is not None:
         async with _kept(house, worker, job):
             await run_job(house.tenancy, house.registry.jobs, worker, job)

@@ -103,7 +103,13 @@ async def _advance(connection: asyncpg.Connection[Any], slug: TenantSlug) -> boo
     if row is None:
         raise NotFound(f"There is no organization {slug!r}.")
     head = scripts.head("tenant")
-    if tuple(row) == (OrganizationState.ACTIVE, head, None):
+    if row["state"] == OrganizationState.DELETING:
+        raise Conflict(
+            f"Organization {slug!r} is being removed.",
+            f"Finish it: fleetprompt org delete {slug} --confirm {slug}",
+        )
+    usable = (OrganizationState.ACTIVE, OrganizationState.SUSPENDED)
+    if row["state"] in usable and tuple(row)[1:] == (head, None):
         return False
     await connection.execute(role_script(slug) + schema_script(slug))
     await _run_script(connection, slug, head)

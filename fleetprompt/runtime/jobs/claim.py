@@ -39,6 +39,9 @@ class Claimed:
         return Fence(self.id, self.attempt, worker)
 
 
+_RESTS = (
+    "exists (select 1 from public.organizations o where o.slug = {} and o.state in ('suspended', 'deleting'))"
+)
 _COLUMNS = (
     "job.id, job.tenant, job.kind, job.args, job.attempt, job.max_attempts, job.correlation_id,"
     " extract(epoch from clock_timestamp() - job.scheduled_at)::float8"
@@ -57,7 +60,7 @@ candidate as (
         select w.tenant from waiting w
         left join (select tenant, count(*) as running from public.job where state = 'running' group by tenant) r
             on r.tenant = w.tenant
-        where w.tenant is not null and w.tenant <> all(:sated)
+        where w.tenant is not null and w.tenant <> all(:sated) and not {_RESTS.format("w.tenant")}
         order by coalesce(r.running, 0), random()) t cross join lateral (
         select j.id from public.job j
         where j.tenant = t.tenant and j.state = 'available' and j.scheduled_at <= now() and j.kind = any(:kinds)
@@ -77,7 +80,9 @@ from candidate where job.id = candidate.id returning {_COLUMNS}
 _CLAIM_ONE = text(f"""
 update public.job set state = 'running', attempt = attempt + 1, worker = :worker,
     lease_until = now() + make_interval(secs => :lease_s)
-where id = :id and attempt = :seen and state in ('available', 'dispatched') returning {_COLUMNS}
+where id = :id and attempt = :seen and state in ('available', 'dispatched')
+    and (:at_rest_too or not {_RESTS.format("job.tenant")})
+returning {_COLUMNS}
 """)
 # A job in the middle of its last transaction is locked: it is passed over, so that the others' leases do not wait.
 _HEARTBEAT = text("""
@@ -141,7 +146,7 @@ async def claim(
     lease_s: float,
     sated: Sequence[TenantSlug] = (),
 ) -> list[Claimed]:
-    """Take up to `limit` jobs, none of the tenants that are `sated`.
+    """Take up to `limit` jobs, none of the tenants that are `sated`, suspended, or being removed.
 
     Two workers that race for one lane: the loser gets nothing this time.
     """
@@ -157,10 +162,13 @@ async def claim(
 
 
 async def claim_one(
-    database: Database, worker: str, job_id: UUID, seen: int, lease_s: float
+    database: Database, worker: str, job_id: UUID, seen: int, lease_s: float, *, at_rest_too: bool = False
 ) -> Claimed | None:
-    """The fence of a message that a broker carried; None for a duplicate, or a lane that is busy."""
-    values = {"worker": worker, "id": job_id, "seen": seen, "lease_s": lease_s}
+    """The fence of a message that a broker carried; None for a duplicate, a lane that is busy, a tenant at rest.
+
+    at_rest_too: an operator asked for this very job, and may do so for a suspended tenant.
+    """
+    values = {"worker": worker, "id": job_id, "seen": seen, "lease_s": lease_s, "at_rest_too": at_rest_too}
     try:
         async with database.connection() as connection:
             row = (await connection.execute(_CLAIM_ONE, values)).one_or_none()

@@ -1,0 +1,13 @@
+"""What tests of whole tenants run in processes of their own, by `tests.killing`."""
+
+from __future__ import annotations
+
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.tenancy import suspension
+from tests.programs import opened
+
+
+async def suspend(url: str, slug: str) -> None:
+    """Let it rest."""
+    async with opened(url) as database:
+        await suspension.suspend(database, TenantSlug(slug))
