@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text, update
 
 from adapters.contract import Place
 from fleetprompt.kernel.ids import new_id
-from fleetprompt.model import Conversation, Message
+from fleetprompt.model import Message
 from fleetprompt.tenancy import TenantSession
 
+# ruff: noqa: S608 - constants of this very file
 ConversationKey = tuple[str, str]
 """(channel id, thread id)"""
 
@@ -26,47 +26,49 @@ def conversation_key(place: Place, external_id: str) -> ConversationKey:
     return place.channel_id, external_id
 
 
+# One round trip: the known ones, a changed channel name taken over, the missing ones made (in order of their keys, so
+# that two who make the same ones do not wait for each other crosswise).
+_FIND = text("""
+with place as (
+    select * from unnest(cast(:ids as uuid[]), cast(:channel_ids as text[]), cast(:thread_ids as text[]),
+        cast(:channel_kinds as text[]), cast(:channel_names as text[]))
+        as place (id, channel_id, thread_id, channel_kind, channel_name)),
+found as (
+    select c.id, c.channel_id, c.thread_id, p.channel_name as new_name from place p
+    join conversations c on c.installation_id = :installation_id
+        and c.channel_id = p.channel_id and c.thread_id = p.thread_id),
+renamed as (
+    update conversations c set channel_name = f.new_name from found f
+    where c.id = f.id and f.new_name <> '' and f.new_name <> c.channel_name),
+made as (
+    insert into conversations (id, installation_id, channel_id, thread_id, channel_kind, channel_name)
+    select id, :installation_id, channel_id, thread_id, channel_kind, channel_name from place p
+    where not exists (select 1 from found f where f.channel_id = p.channel_id and f.thread_id = p.thread_id)
+    order by channel_id, thread_id
+    on conflict do nothing returning id, channel_id, thread_id)
+select channel_id, thread_id, id from found union all select channel_id, thread_id, id from made
+""")
+
+
 async def find_conversations(
     session: TenantSession, installation_id: UUID, places: Mapping[ConversationKey, Place]
 ) -> dict[ConversationKey, UUID]:
     """The conversation of each key, made where there is none."""
-    found = await _known(session, installation_id, places)
-    missing = sorted(set(places) - set(found))
-    if missing:
-        rows = [_row(installation_id, key, places[key]) for key in missing]
-        columns = (Conversation.channel_id, Conversation.thread_id, Conversation.id)
-        made = insert(Conversation).on_conflict_do_nothing().returning(*columns)
-        found |= {(c, t): i for c, t, i in await session.execute(made, rows)}
+    values = _place_columns(installation_id, places)
+    found = {(row[0], row[1]): row[2] for row in await session.execute(_FIND, values)}
     if len(found) < len(places):  # somebody else made one in between; it is committed now
-        found |= await _known(session, installation_id, places)
+        found |= {(row[0], row[1]): row[2] for row in await session.execute(_FIND, values)}
     return found
 
 
-async def _known(
-    session: TenantSession, installation_id: UUID, places: Mapping[ConversationKey, Place]
-) -> dict[ConversationKey, UUID]:
-    key = tuple_(Conversation.channel_id, Conversation.thread_id)
-    query = select(
-        Conversation.channel_id, Conversation.thread_id, Conversation.id, Conversation.channel_name
-    ).where(Conversation.installation_id == installation_id, key.in_(list(places)))
-    found: dict[ConversationKey, UUID] = {}
-    for channel_id, thread_id, conversation_id, name in await session.execute(query):
-        found[channel_id, thread_id] = conversation_id
-        new_name = places[channel_id, thread_id].channel_name
-        if new_name and new_name != name:
-            renamed = update(Conversation).where(Conversation.id == conversation_id)
-            await session.execute(renamed.values(channel_name=new_name))
-    return found
-
-
-def _row(installation_id: UUID, key: ConversationKey, place: Place) -> dict[str, Any]:
+def _place_columns(installation_id: UUID, places: Mapping[ConversationKey, Place]) -> dict[str, Any]:
     return {
-        "id": new_id(),
         "installation_id": installation_id,
-        "channel_id": key[0],
-        "thread_id": key[1],
-        "channel_kind": place.channel_kind,
-        "channel_name": place.channel_name,
+        "ids": [new_id() for _ in places],
+        "channel_ids": [channel_id for channel_id, _ in places],
+        "thread_ids": [thread_id for _, thread_id in places],
+        "channel_kinds": [place.channel_kind for place in places.values()],
+        "channel_names": [place.channel_name for place in places.values()],
     }
 
 
@@ -88,38 +90,50 @@ class Projected:
     deleted: bool = False
 
 
+COLUMNS: Final = {
+    "id": "uuid",
+    "conversation_id": "uuid",
+    "external_id": "text",
+    "author_kind": "text",
+    "author_id": "text",
+    "author_name": "text",
+    "text": "text",
+    "sent_at_ms": "bigint",
+    "signal_id": "uuid",
+    "directive_id": "uuid",
+    "edited": "boolean",
+    "deleted": "boolean",
+}
+"""Of a projected message, with their types."""
+_NAMES = ", ".join(COLUMNS)
+_ARRAYS = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in COLUMNS.items())
+_KNOWN = text(
+    f"select {_NAMES} from messages where installation_id = :installation_id and external_id = any(:external_ids)"
+)
+_SAVE = text(f"""
+insert into messages (installation_id, {_NAMES})
+select :installation_id, message.* from unnest({_ARRAYS}) as message ({_NAMES}) order by external_id
+on conflict (installation_id, external_id) do update set text = excluded.text, edited = excluded.edited,
+    deleted = excluded.deleted, signal_id = coalesce(messages.signal_id, excluded.signal_id),
+    directive_id = coalesce(messages.directive_id, excluded.directive_id)
+""")
+
+
 async def known_messages(
     session: TenantSession, installation_id: UUID, external_ids: Iterable[str]
 ) -> dict[str, Projected]:
     """Those of these messages that are there already."""
-    query = select(Message).where(
-        Message.installation_id == installation_id, Message.external_id.in_(set(external_ids))
-    )
-    return {row.external_id: _projected(row) for row in await session.scalars(query)}
-
-
-def _projected(row: Message) -> Projected:
-    return Projected(**{name: getattr(row, name) for name in Projected.__slots__})
+    values = {"installation_id": installation_id, "external_ids": list(set(external_ids))}
+    found = [Projected(*row) for row in await session.execute(_KNOWN, values)]
+    return {message.external_id: message for message in found}
 
 
 async def save_messages(session: TenantSession, installation_id: UUID, messages: Sequence[Projected]) -> None:
     """Insert new ones; of known ones take over wording, edits, deletion and what is still missing."""
     if not messages:
         return
-    rows = [
-        {"installation_id": installation_id, **{n: getattr(m, n) for n in Projected.__slots__}}
-        for m in sorted(messages, key=lambda message: message.external_id)
-    ]
-    new = insert(Message)
-    changed = {
-        "text": new.excluded.text,
-        "edited": new.excluded.edited,
-        "deleted": new.excluded.deleted,
-        "signal_id": func.coalesce(Message.signal_id, new.excluded.signal_id),
-        "directive_id": func.coalesce(Message.directive_id, new.excluded.directive_id),
-    }
-    upsert = new.on_conflict_do_update(index_elements=["installation_id", "external_id"], set_=changed)
-    await session.execute(upsert, rows)
+    columns = {name: [getattr(message, name) for message in messages] for name in COLUMNS}
+    await session.execute(_SAVE, {"installation_id": installation_id, **columns})
 
 
 async def mark_thread_deleted(session: TenantSession, conversation_id: UUID) -> None:

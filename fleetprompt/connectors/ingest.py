@@ -1,6 +1,6 @@
 """Turn what a far side told into stored facts: one transaction for all that is ready.
 
-Conversations, messages, signals and the cursor commit together, so a death before the commit reads the batch again,
+Conversations, messages, signals and the cursor commit together, those of several callers too, so a death before the commit reads the batch again,
 and one after it finds every event known by its key. Our own posts are projected and wake nobody.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import text
 
@@ -24,6 +25,8 @@ from fleetprompt.connectors.conversations import (
     mark_thread_deleted,
     save_messages,
 )
+from fleetprompt.connectors.group import GroupCommit
+from fleetprompt.database.engine import is_away
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug, new_id
@@ -32,6 +35,7 @@ from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit_many
 from fleetprompt.tenancy import Tenancy, TenantSession
 
+GROUP = 1000  # events in one transaction, of all callers together
 ABOUT_MESSAGES = (EventKind.MESSAGE, EventKind.EDITED, EventKind.DELETED)
 ACTOR_OF = {
     AuthorKind.PERSON: "human",
@@ -71,60 +75,99 @@ class Source:
     allowed_bots: Collection[str] = ()
 
 
+Told = tuple[Source, Inbound]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one caller wants stored."""
+
+    source: Source
+    batch: Sequence[Inbound]
+
+
+Group = GroupCommit[_Asked, list[Emitted]]
+_GROUPS: WeakKeyDictionary[Tenancy, dict[tuple[TenantSlug, UUID, int, int], Group]] = WeakKeyDictionary()
+"""By installation, with the generation of its settings; only those that somebody waits for."""
+
+
 async def ingest(
     tenancy: Tenancy, registry: Registry, source: Source, batch: Sequence[Inbound]
 ) -> list[Emitted]:
     """Store a batch and its last cursor. Returns its signals; repeated events are not fresh.
 
+    Callers for one installation that come while a commit is under way share the next one (`GroupCommit`).
     Raises Superseded, and stores nothing, when the installation was changed, disabled or removed meanwhile.
     The caller acknowledges the last cursor afterwards, never before.
     """
+    groups = _GROUPS.setdefault(tenancy, {})
+    key = (source.tenant, source.installation_id, source.generation, id(registry))
+    group = groups.setdefault(key, _new_group(tenancy, registry))
+    try:
+        return await group.join(_Asked(source, batch), len(batch))
+    finally:
+        if group.is_idle and groups.get(key) is group:
+            del groups[key]
+
+
+def _new_group(tenancy: Tenancy, registry: Registry) -> Group:
+    async def commit(asked: Sequence[_Asked]) -> list[list[Emitted]]:
+        return await _store(tenancy, registry, asked)
+
+    return GroupCommit(commit, lambda error: isinstance(error, Superseded) or is_away(error), GROUP)
+
+
+async def _store(tenancy: Tenancy, registry: Registry, asked: Sequence[_Asked]) -> list[list[Emitted]]:
+    """One transaction for all of one installation's; each one's signals."""
+    source = asked[-1].source
+    told = [(one.source, event) for one in asked for event in one.batch]
     async with tenancy.session(source.tenant) as session:
-        emitted = await _Batch(session, registry, source).store(batch)
-        await save_cursor(session, source, batch[-1].cursor)
+        emitted = await _Batch(session, registry, source.installation_id).store(told)
+        await save_cursor(session, source, asked[-1].batch[-1].cursor)
         faults.reach("ingest.before_commit")
     faults.reach("ingest.committed")
-    return emitted
+    signals = iter(emitted)
+    of_each = [[next(signals) for _ in one.batch] for one in asked]
+    return [[signal for signal in own if signal is not None] for own in of_each]
 
 
 class _Batch:
     """One transaction's work: what is known, what changes."""
 
-    def __init__(self, session: TenantSession, registry: Registry, source: Source) -> None:
+    def __init__(self, session: TenantSession, registry: Registry, installation_id: UUID) -> None:
         self.session = session
         self.registry = registry
-        self.source = source
+        self.installation_id = installation_id
         self.conversations: dict[ConversationKey, UUID] = {}
         self.known: dict[str, Projected] = {}
         self.ids: dict[str, UUID] = {}
         self.changed: dict[str, Projected] = {}
         self.gone: list[UUID] = []
 
-    async def store(self, batch: Sequence[Inbound]) -> list[Emitted]:
-        await self._find([event for event in batch if _is_projected(event)])
-        emitted = await self._tell(batch)
-        for event, signal in zip(batch, emitted, strict=True):
+    async def store(self, told: Sequence[Told]) -> list[Emitted | None]:
+        await self._find([event for _, event in told if _is_projected(event)])
+        emitted = await self._tell(told)
+        for (_, event), signal in zip(told, emitted, strict=True):
             self._project(event, signal)
-        await save_messages(self.session, self.source.installation_id, list(self.changed.values()))
+        await save_messages(self.session, self.installation_id, list(self.changed.values()))
         for conversation_id in self.gone:
             await mark_thread_deleted(self.session, conversation_id)
-        return [signal for signal in emitted if signal is not None]
+        return emitted
 
-    async def _tell(self, batch: Sequence[Inbound]) -> list[Emitted | None]:
+    async def _tell(self, told: Sequence[Told]) -> list[Emitted | None]:
         """The signal of each event; None for our own posts, which are told by the directive that made them."""
-        told = [event for event in batch if event.author.kind is not AuthorKind.SELF]
-        emitted = iter(await emit_many(self.session, self.registry, [self._signal(event) for event in told]))
-        return [None if event.author.kind is AuthorKind.SELF else next(emitted) for event in batch]
+        news = [self._signal(*one) for one in told if one[1].author.kind is not AuthorKind.SELF]
+        emitted = iter(await emit_many(self.session, self.registry, news))
+        return [None if event.author.kind is AuthorKind.SELF else next(emitted) for _, event in told]
 
     async def _find(self, messages: Sequence[Inbound]) -> None:
         if not messages:
             return
         places = {conversation_key(event.place, event.external_id): event.place for event in messages}
-        installation_id = self.source.installation_id
-        self.conversations = await find_conversations(self.session, installation_id, places)
+        self.conversations = await find_conversations(self.session, self.installation_id, places)
         # In order: ids rise, and they order the messages of one millisecond.
         external_ids = list(dict.fromkeys(event.external_id for event in messages))
-        self.known = await known_messages(self.session, installation_id, external_ids)
+        self.known = await known_messages(self.session, self.installation_id, external_ids)
         self.ids = {one: self.known[one].id if one in self.known else new_id() for one in external_ids}
 
     def _project(self, event: Inbound, signal: Emitted | None) -> None:
@@ -163,17 +206,17 @@ class _Batch:
             signal_id=signal.id if signal is not None else None,
         )
 
-    def _signal(self, event: Inbound) -> NewSignal:
+    def _signal(self, source: Source, event: Inbound) -> NewSignal:
         message_id = conversation_id = None
         if _is_projected(event):
             message_id = self.ids[event.external_id]
             conversation_id = self.conversations[conversation_key(event.place, event.external_id)]
         return NewSignal(
             OF_EVENT[event.kind],
-            clean(_payload(self.source, event, conversation_id, message_id)),
+            clean(_payload(source, event, conversation_id, message_id)),
             Actor(ACTOR_OF[event.author.kind], event.author.id, clean_text(event.author.name)),
-            dedupe_key=f"{self.source.installation_id}:{event.event_key}",
-            installation_id=self.source.installation_id,
+            dedupe_key=f"{self.installation_id}:{event.event_key}",
+            installation_id=self.installation_id,
             conversation_id=conversation_id,
             raw=event.raw,
             lane=None if conversation_id is None else f"conversation:{conversation_id}",
