@@ -9,6 +9,7 @@ from fleetprompt.model.installation import Credential, Installation, Installatio
 from fleetprompt.model.job import Job, Schedule, Worker
 from fleetprompt.model.organization import Connection, Membership, Organization, User
 from fleetprompt.model.signal import Signal, SignalRaw
+from fleetprompt.model.workflow import Workflow, WorkflowRun, WorkflowStep, WorkflowVersion
 
 __all__ = [
     "Agent",
@@ -36,4 +37,8 @@ __all__ = [
     "ToolCallRecord",
     "User",
     "Worker",
+    "Workflow",
+    "WorkflowRun",
+    "WorkflowStep",
+    "WorkflowVersion",
 ]

@@ -82,6 +82,36 @@ class EffectState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class WorkflowState(StrEnum):
+    """Only an active one starts runs."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ARCHIVED = "archived"
+
+
+class WorkflowRunState(StrEnum):
+    """As an execution's, but that a run which failed stays so."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class WorkflowStepState(StrEnum):
+    """One step of a run. What a run that ended early never came to stays pending."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
 class JobState(StrEnum):
     """A finished job is deleted: its outcome stands on the thing it worked for."""
 
@@ -138,6 +168,23 @@ MACHINES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         unknown="planned sent",
         failed="planned",
         sent="",
+    ),
+    "workflow": _moves(active="paused archived", paused="active archived", archived=""),
+    "workflow_run": _moves(
+        queued="running failed canceled",
+        running="waiting succeeded failed canceled",
+        waiting="running failed canceled",
+        succeeded="",
+        failed="",
+        canceled="",
+    ),
+    "workflow_step": _moves(
+        pending="running skipped",
+        running="waiting succeeded failed",
+        waiting="succeeded failed",
+        succeeded="",
+        skipped="",
+        failed="",
     ),
     "job": _moves(
         available="dispatched running dead",

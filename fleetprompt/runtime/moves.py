@@ -9,17 +9,29 @@ from sqlalchemy import update
 
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import Conflict
-from fleetprompt.model import Agent, Directive, Effect, Execution, Installation
+from fleetprompt.model import (
+    Agent,
+    Directive,
+    Effect,
+    Execution,
+    Installation,
+    Workflow,
+    WorkflowRun,
+    WorkflowStep,
+)
 from fleetprompt.model.states import check_move, fault_point
 from fleetprompt.tenancy import TenantSession
 
-Row = Agent | Directive | Effect | Execution | Installation
+Row = Agent | Directive | Effect | Execution | Installation | Workflow | WorkflowRun | WorkflowStep
 MACHINE_OF: dict[type[Any], str] = {
     Agent: "agent",
     Directive: "directive",
     Effect: "effect",
     Execution: "execution",
     Installation: "installation",
+    Workflow: "workflow",
+    WorkflowRun: "workflow_run",
+    WorkflowStep: "workflow_step",
 }
 
 
@@ -38,7 +50,7 @@ async def move(session: TenantSession, row: Row, target: str, **values: Any) -> 
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     if (await session.scalars(statement)).one_or_none() is None:
-        raise Conflict(f"This {machine} is no longer {source}.", "Look at it again.")
+        raise Conflict(f"This {machine.replace("_", " ")} is no longer {source}.", "Look at it again.")
     session.moves.append((machine, source, target))
     faults.reach(fault_point(machine, source, target))
 

@@ -24,6 +24,9 @@ INITIAL = {
     "execution": {"queued"},
     "directive": {"requested", "awaiting_approval"},
     "effect": {"planned"},
+    "workflow": {"active"},
+    "workflow_run": {"queued"},
+    "workflow_step": {"pending"},
     "job": {"available"},
 }
 """In which states a row is made."""
@@ -61,9 +64,27 @@ TABLES = {
         "gen_random_uuid(), (select id from directives limit 1), (select count(*) from effects),"
         " gen_random_uuid()::text, '{}', $1",
     ),
+    "workflow": (
+        "workflows",
+        "id, name, version, signal_pattern, state",
+        "gen_random_uuid(), gen_random_uuid()::text, 1, '', $1",
+    ),
+    "workflow_run": (
+        "workflow_runs",
+        "id, workflow_id, version, idempotency_key, signal_id, signal, correlation_id, depth, state",
+        "gen_random_uuid(), (select workflow_id from workflow_versions), 1, gen_random_uuid()::text,"
+        " gen_random_uuid(), '{}', gen_random_uuid(), 1, $1",
+    ),
+    "workflow_step": (
+        "workflow_steps",
+        "id, run_id, index, name, kind, state",
+        "gen_random_uuid(), (select id from workflow_runs limit 1), (select count(*) from workflow_steps), '', '', $1",
+    ),
     "job": ("public.job", "id, tenant, kind, args, state", "gen_random_uuid(), 'acme', '', '{}', $1"),
 }
 """machine -> table, columns and values of a row in state $1."""
+
+VERSION = "insert into workflow_versions (workflow_id, version, digest, definition) select id, 1, '', '{}' from workflows"
 
 
 class Bench:
@@ -74,8 +95,10 @@ class Bench:
         self._public = runner.run(house.database.connect_raw())
         self._tenant = runner.run(house.database.connect_raw())
         self.ask("agent", f"set role r_org_{ACME}; set search_path to org_{ACME}")
-        for machine in ("agent", "directive"):
+        for machine in ("agent", "directive", "workflow"):
             self.make(machine, next(iter(INITIAL[machine])))
+        self.ask("workflow", VERSION)
+        self.make("workflow_run", "queued")
 
     def ask(self, machine: str, sql: str, *values: Any) -> Any:
         """Run a statement where the machine's table is."""
