@@ -199,7 +199,7 @@ MACHINES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
 def check_move(machine: str, source: str, target: str) -> None:
     """Raises Conflict when the table knows no such move."""
     if target not in MACHINES[machine].get(source, frozenset()):
-        raise Conflict(f"A {machine} that is {source} cannot become {target}.")
+        raise Conflict(f"A {machine.replace('_', ' ')} that is {source} cannot become {target}.")
 
 
 def fault_point(machine: str, source: str, target: str, *, committed: bool = False) -> str:

@@ -50,7 +50,8 @@ async def move(session: TenantSession, row: Row, target: str, **values: Any) -> 
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     if (await session.scalars(statement)).one_or_none() is None:
-        raise Conflict(f"This {machine.replace("_", " ")} is no longer {source}.", "Look at it again.")
+        said = machine.replace("_", " ")
+        raise Conflict(f"This {said} is no longer {source}.", "Look at it again.")
     session.moves.append((machine, source, target))
     faults.reach(fault_point(machine, source, target))
 
