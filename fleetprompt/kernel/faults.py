@@ -27,6 +27,7 @@ _POINTS: set[str] = {
     "migration.tenant_migrated",
     "organization.row_made",
     "organization.schema_made",
+    "membership.written",
 }
 _armed: dict[str, int] = {}
 

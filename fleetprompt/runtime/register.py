@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleetprompt.runtime import retention
+from fleetprompt.runtime import people, retention
 from fleetprompt.runtime.agents import answer
 from fleetprompt.runtime.directives import register as directives
 from fleetprompt.runtime.executions import register as executions
@@ -42,6 +42,7 @@ def register_runtime(registry: Registry, models: ModelBoundary, settings: Settin
         registry.add_signal(name, about)
     for name, about in LIFECYCLE.items():
         registry.add_signal(name, about, retention="lifecycle")
+    people.register(registry)
     registry.add_job(handle_kind(registry))
     registry.add_job(retention_kind(retention_days(settings.signal_retention_days)))
     registry.add_recurring(DAILY)

@@ -15,6 +15,7 @@ from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.runtime.jobs import claim
 from fleetprompt.runtime.jobs.claim import Claimed
 from fleetprompt.runtime.jobs.work import GiveUp, Postpone, Work
+from fleetprompt.runtime.people import require_acting_user
 from fleetprompt.runtime.registry import JobKind
 from fleetprompt.telemetry import metrics, span
 from fleetprompt.tenancy import Fenced, Tenancy
@@ -53,6 +54,7 @@ def _context(job: Claimed) -> dict[str, str]:
 
 async def _run(work: Work, kind: JobKind) -> str:
     try:
+        await require_acting_user(work)
         await kind.run(work)
         if not work.finished:
             async with work.finish():

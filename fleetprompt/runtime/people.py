@@ -1,0 +1,82 @@
+"""People as those who act: their name in signals, the signals of their memberships, and jobs that run for them."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from fleetprompt.accounts import Member, NotAllowed, Role, require_member, require_member_here
+from fleetprompt.accounts.change import Change, Tell
+from fleetprompt.runtime.jobs.work import GiveUp, Work
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import Actor, NewSignal, emit
+from fleetprompt.tenancy import TenantSession
+
+NAMES = {
+    "membership.added": "A person became a member of the organization.",
+    "membership.role_changed": "A member got another role.",
+    "membership.suspended": "A member lost all rights for a time.",
+    "membership.restored": "A suspended member got their rights back.",
+    "membership.removed": "A person is a member no longer.",
+}
+USER: Final = "user:"
+"""Before the id of an actor who is one of our users, and not, say, an account of a chat server."""
+
+
+def register(registry: Registry) -> None:
+    """Called once by the runtime's own registration."""
+    for name, about in NAMES.items():
+        registry.add_signal(name, about, retention="audit")
+
+
+def membership_teller(registry: Registry, by: Actor) -> Tell:
+    """Makes each change a signal of whoever made it. It names ids alone: addresses can be erased, signals not."""
+
+    async def tell(session: TenantSession, change: Change) -> None:
+        before, after = change.before, change.after
+        payload = {
+            "user_id": str(after.user_id),
+            "role": after.role,
+            "status": after.status,
+            "role_before": before.role if before else None,
+            "status_before": before.status if before else None,
+        }
+        await emit(session, registry, NewSignal(f"membership.{change.what}", payload, by))
+
+    return tell
+
+
+def as_actor(member: Member) -> Actor:
+    """How signals and decisions name a user."""
+    return Actor("human", f"{USER}{member.user_id}", member.name)
+
+
+def user_id_of(actor_id: str) -> UUID | None:
+    """The user behind an actor's id; None for an actor who is none of our users."""
+    return UUID(actor_id.removeprefix(USER)) if actor_id.startswith(USER) else None
+
+
+async def require_right(session: TenantSession, by: Actor, at_least: Role) -> None:
+    """Asked of users alone: the operator of the machine has every right. Raises NotAllowed."""
+    user_id = user_id_of(by.id)
+    if user_id is not None:
+        await require_member_here(session, user_id, at_least)
+
+
+async def require_acting_user(work: Work) -> None:
+    """A job whose arguments name a `user_id` runs on their behalf: as long as they are an active member (row 4).
+
+    Raises GiveUp otherwise, before anything of the job has run.
+    """
+    if "user_id" not in work.args:
+        return
+    try:
+        user_id = UUID(str(work.args["user_id"]))
+    except ValueError:
+        raise GiveUp(
+            "The job names a user by something that is no id.", "Discard it, and ask again."
+        ) from None
+    try:
+        await require_member(work.tenancy.database, work.tenant, user_id)
+    except NotAllowed as error:
+        raise GiveUp(error.what, error.advice) from error
