@@ -15,13 +15,15 @@ from fleetprompt.kernel.errors import InvalidInput
 
 if TYPE_CHECKING:
     from fleetprompt.kernel.ids import TenantSlug
-    from fleetprompt.model import Conversation, Directive, Signal
+    from fleetprompt.model import Conversation, Directive, Execution, Signal
     from fleetprompt.runtime.directives.types import DirectiveType
     from fleetprompt.runtime.jobs.work import Work
     from fleetprompt.runtime.tools.tool import Tool
     from fleetprompt.tenancy import TenantSession
 
 T = TypeVar("T")
+OWN_SIGNALS = "tenant.*"
+"""Facts that an organization names itself, as `tenant.order.escalated`: catalogued as a family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Registry:
 
     signals: dict[str, SignalType] = field(default_factory=dict)
     handlers: dict[str, list[Handler]] = field(default_factory=dict)
+    subscribers: list[Handler] = field(default_factory=list)
+    """Handlers of whichever facts the tenant's own rows ask for (its workflows, by `signal_pattern`)."""
     directives: dict[str, DirectiveType] = field(default_factory=dict)
     tools: dict[str, Tool] = field(default_factory=dict)
     jobs: dict[str, JobKind] = field(default_factory=dict)
@@ -90,6 +94,8 @@ class Registry:
     channels: dict[str, Channel] = field(default_factory=dict)
     settled: list[Callable[[TenantSession, Directive], Awaitable[None]]] = field(default_factory=list)
     """Called in the transaction in which a directive ends, however it ends."""
+    finished: list[Callable[[TenantSession, Execution], Awaitable[None]]] = field(default_factory=list)
+    """Called in the transaction in which an execution ends, however it ends."""
     estimate_usd: Callable[..., Decimal | None] | None = None
     """`ModelBoundary.estimate_usd`: what a model call may cost, reserved before it is made."""
     rechecks: list[Callable[[TenantSession, Directive], Awaitable[str | None]]] = field(default_factory=list)
@@ -98,6 +104,12 @@ class Registry:
     def add_signal(self, name: str, about: str, *, retention: str = "standard") -> None:
         """Catalogue a fact."""
         _once(self.signals, name, SignalType(name, about, retention))
+
+    def signal_type(self, name: str) -> SignalType | None:
+        """The catalogue's entry; None for a name that nobody catalogued."""
+        if name not in self.signals and name.startswith(OWN_SIGNALS[:-1]):
+            return self.signals.get(OWN_SIGNALS)
+        return self.signals.get(name)
 
     def on(self, signal_name: str, handler: Handler) -> None:
         """React to a catalogued fact."""
@@ -131,7 +143,8 @@ class Registry:
 
     def find_handler(self, signal_name: str, handler_name: str) -> Handler | None:
         """None when this program no longer has it."""
-        return next((h for h in self.handlers.get(signal_name, ()) if h.name == handler_name), None)
+        known = [*self.handlers.get(signal_name, ()), *self.subscribers]
+        return next((handler for handler in known if handler.name == handler_name), None)
 
 
 def _once(table: dict[str, T], name: str, value: T) -> None:

@@ -32,6 +32,7 @@ async def succeed(session: TenantSession, registry: Registry, run: Run, text: st
     await tell(
         session, registry, run, "agent.execution.succeeded", steps=execution.steps, **_usage(execution)
     )
+    await finished(session, registry, run)
 
 
 async def fail(
@@ -45,6 +46,13 @@ async def fail(
     await tell(
         session, registry, run, "agent.execution.failed", error_code=code, error=detail, **_usage(execution)
     )
+    await finished(session, registry, run)
+
+
+async def finished(session: TenantSession, registry: Registry, run: Run) -> None:
+    """Tell those who wait for its end, beside the move that ended it."""
+    for told in registry.finished:
+        await told(session, run.execution)
 
 
 async def tell(session: TenantSession, registry: Registry, run: Run, name: str, **more: Any) -> None:

@@ -11,7 +11,7 @@ from fleetprompt.kernel.ids import ExecutionId
 from fleetprompt.model import Directive, ToolCallRecord
 from fleetprompt.model.states import DirectiveState, ExecutionState
 from fleetprompt.runtime.directives import end as directive_end
-from fleetprompt.runtime.executions.end import tell
+from fleetprompt.runtime.executions.end import finished, tell
 from fleetprompt.runtime.executions.record import Run, hold
 from fleetprompt.runtime.executions.start import enqueue_run
 from fleetprompt.runtime.moves import move
@@ -32,6 +32,7 @@ async def cancel_execution(
         if directive.state in (DirectiveState.REQUESTED, DirectiveState.AWAITING_APPROVAL):
             await directive_end.withdraw(session, registry, directive, "canceled", "Its run was canceled.")
     await tell(session, registry, run, "agent.execution.canceled", by=f"{by.kind}:{by.id}")
+    await finished(session, registry, run)
     return run
 
 

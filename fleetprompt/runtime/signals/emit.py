@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from fleetprompt.kernel.ids import SignalId, new_id
 from fleetprompt.model import Signal
 from fleetprompt.runtime.jobs import NewJob, enqueue
 from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.workflows.match import is_wanted
 from fleetprompt.telemetry import metrics
 from fleetprompt.tenancy import TenantSession
 
@@ -95,11 +97,11 @@ _INSERT = text(f"""
 with new as (select * from unnest({_ARRAYS}) with ordinality as new ({_NAMES}, place)),
 told as (
     insert into signals ({_STORED}) select {_STORED} from new order by place
-    on conflict (dedupe_key) do nothing returning id),
+    on conflict (dedupe_key) do nothing returning id, name),
 kept as (
     insert into signal_raw (signal_id, body)
     select id, new.body from new join told using (id) where new.body is not null)
-select id from told
+select id, {is_wanted("told.name")} from told
 """)
 
 
@@ -114,12 +116,11 @@ async def emit_many(session: TenantSession, registry: Registry, news: Sequence[N
         return []
     rows = [_row(SignalId(new_id()), new, _retention(registry, new)) for new in news]
     columns = {name: [row[name] for row in rows] for name in COLUMNS}
-    fresh = set((await session.scalars(_INSERT, columns)).all())
+    fresh: dict[UUID, bool] = {row[0]: row[1] for row in await session.execute(_INSERT, columns)}
     known = await _known(session, [row["dedupe_key"] for row in rows if row["id"] not in fresh])
     told = [(SignalId(row["id"]), new) for row, new in zip(rows, news, strict=True) if row["id"] in fresh]
-    await enqueue(
-        session, *(job for signal_id, new in told for job in handler_jobs(registry, signal_id, new))
-    )
+    jobs = (handler_jobs(registry, signal_id, new, wanted=fresh[signal_id]) for signal_id, new in told)
+    await enqueue(session, *itertools.chain.from_iterable(jobs))
     for row, new in zip(rows, news, strict=True):
         counted = metrics.SIGNALS_EMITTED if row["id"] in fresh else metrics.SIGNALS_REPEATED
         counted.labels(session.tenant, new.name).inc()
@@ -129,9 +130,12 @@ async def emit_many(session: TenantSession, registry: Registry, news: Sequence[N
     ]
 
 
-def handler_jobs(registry: Registry, signal_id: SignalId, new: NewSignal) -> list[NewJob]:
-    """A job for each handler that wants the fact."""
+def handler_jobs(
+    registry: Registry, signal_id: SignalId, new: NewSignal, *, wanted: bool = False
+) -> list[NewJob]:
+    """A job for each handler that wants the fact. wanted: by the tenant's own rows too."""
     handlers = [h for h in registry.handlers.get(new.name, ()) if h.wants is None or h.wants(new.payload)]
+    handlers += registry.subscribers if wanted else []
     return [
         NewJob(
             "signal.handle",
@@ -146,7 +150,7 @@ def handler_jobs(registry: Registry, signal_id: SignalId, new: NewSignal) -> lis
 
 
 def _retention(registry: Registry, new: NewSignal) -> str:
-    kind = registry.signals.get(new.name)
+    kind = registry.signal_type(new.name)
     if kind is None:
         raise InvalidInput(f"Nobody catalogued the signal {new.name!r}.")
     return kind.retention

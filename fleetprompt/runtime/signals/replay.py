@@ -16,6 +16,7 @@ from fleetprompt.runtime.jobs import enqueue
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals.emit import Actor, NewSignal, emit, handler_jobs
 from fleetprompt.runtime.signals.find import named, within
+from fleetprompt.runtime.workflows.match import wanted_signals
 from fleetprompt.tenancy import TenantSession
 
 REPLAY_LIMIT = 10_000
@@ -46,7 +47,12 @@ async def replay(session: TenantSession, registry: Registry, chosen: Chosen, act
         raise InvalidInput(
             f"More than {REPLAY_LIMIT} signals are meant.", "Replay them in shorter spans of time."
         )
-    jobs = [job for one in signals for job in handler_jobs(registry, SignalId(one.id), as_new(one))]
+    wanted = await wanted_signals(session, [one.id for one in signals])
+    jobs = [
+        job
+        for one in signals
+        for job in handler_jobs(registry, SignalId(one.id), as_new(one), wanted=one.id in wanted)
+    ]
     await enqueue(session, *jobs)
     payload = {"signals": len(signals), "jobs": len(jobs), "name": chosen.name}
     await emit(session, registry, NewSignal("signals.replayed", payload, actor))
