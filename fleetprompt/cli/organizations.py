@@ -130,6 +130,31 @@ def resume(slug: str, as_json: bool) -> None:
     output.show_one(output.pick(in_house(act), SHOWN), as_json=as_json)
 
 
+@organizations.command(
+    help="""Remove an organization and all its data, for good.
+
+Its jobs are canceled and its connections closed first. Safe to interrupt: the same command goes on. Keep a copy
+before: `fleetprompt org export SLUG FILE`."""
+)
+@click.argument("slug")
+@click.option("--confirm", required=True, metavar="SLUG", help="The same name again.")
+def delete(slug: str, confirm: str) -> None:
+    async def act(house: House) -> bool:
+        from fleetprompt.kernel.errors import InvalidInput
+        from fleetprompt.tenancy import parse_slug
+        from fleetprompt.tenancy.removal import delete_organization
+
+        if confirm != slug:
+            raise InvalidInput(f"--confirm does not repeat {slug!r}.", "Nothing was removed.")
+        return await delete_organization(house.database, parse_slug(slug), told=output.say)
+
+    role_is_gone = in_house(act)
+    left = (
+        "" if role_is_gone else f" Its role r_org_{slug} stays: another database of this server may use it."
+    )
+    output.say(f"Organization {slug} is gone.{left}")
+
+
 @organizations.command(help="Bring one organization's schema to this program's version.")
 @click.argument("slug")
 def migrate(slug: str) -> None:

@@ -56,7 +56,11 @@ async def _behind(database: Database) -> list[TenantSlug]:
     )
     async with database.session() as session:
         slugs = list(
-            await session.scalars(select(Organization.slug).where(stale).order_by(Organization.slug))
+            await session.scalars(
+                select(Organization.slug)
+                .where(stale, Organization.state != OrganizationState.DELETING)
+                .order_by(Organization.slug)
+            )
         )
     return [TenantSlug(slug) for slug in slugs]
 

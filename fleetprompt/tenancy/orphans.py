@@ -32,6 +32,7 @@ class Kind(StrEnum):
     MISSING_ROLE = "missing_role"
     FOREIGN_OWNER = "foreign_owner"
     UNFINISHED = "unfinished"
+    DELETING = "deleting"
     OTHER_REVISION = "other_revision"
 
 
@@ -44,9 +45,10 @@ REMEDIES = {
     Kind.MISSING_ROLE: f"{MEND} makes the role and its grants.",
     Kind.FOREIGN_OWNER: f"{MEND} gives it to the tenant's role.",
     Kind.UNFINISHED: f"{MEND} finishes it.",
+    Kind.DELETING: "Repeat: fleetprompt org delete SLUG --confirm SLUG",
     Kind.OTHER_REVISION: f"{MEND} migrates it.",
 }
-NOT_MENDED = frozenset({Kind.FOREIGN_SCHEMA, Kind.MISSING_SCHEMA})
+NOT_MENDED = frozenset({Kind.FOREIGN_SCHEMA, Kind.MISSING_SCHEMA, Kind.DELETING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Finding:
     @property
     def remedy(self) -> str:
         """What to do."""
-        return REMEDIES[self.kind]
+        return REMEDIES[self.kind].replace("SLUG", self.slug)
 
     @property
     def is_mendable(self) -> bool:
@@ -119,6 +121,8 @@ def _judge(row: asyncpg.Record) -> Iterator[Finding]:
     slug = TenantSlug(row["slug"])
     if row["state"] is None:
         yield _stray(row, slug)
+    elif row["state"] == OrganizationState.DELETING:
+        yield Finding(Kind.DELETING, slug, f"The removal of organization {slug!r} was interrupted.")
     elif row["state"] in (OrganizationState.CREATING, OrganizationState.FAILED):
         why = row["schema_error"] or "its creation was interrupted"
         yield Finding(Kind.UNFINISHED, slug, f"Organization {slug!r} is {row['state']}: {why}.")

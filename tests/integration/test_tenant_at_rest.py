@@ -19,7 +19,7 @@ from tests.jobs import add, all_done, marks, prepare, until, working
 from tests.killing import dies
 from tests.stage import stage
 
-SLOW_POLL = {"poll_every_s": 20.0}
+SLOW_POLL_S = 20.0
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ async def test_a_suspended_tenants_jobs_wait_and_anothers_run(house: House) -> N
 async def test_what_waited_runs_at_once_after_the_resumption_not_at_the_next_poll(house: House) -> None:
     await suspend(house.database, ACME)
     await add(house, NewJob("mark", {"note": "waited"}))
-    async with working(house, **SLOW_POLL):
+    async with working(house, poll_every_s=SLOW_POLL_S):
         await until(lambda: house.value("select bool_and(idle) from public.worker"))
         await resume(house.database, ACME)
-        assert await until(lambda: all_done(house)) < SLOW_POLL["poll_every_s"] / 2
+        assert await until(lambda: all_done(house)) < SLOW_POLL_S / 2
     assert await marks(house) == ["waited"]
 
 
