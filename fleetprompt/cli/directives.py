@@ -9,7 +9,8 @@ from uuid import UUID
 import rich_click as click
 
 from fleetprompt.cli import options, output
-from fleetprompt.cli.running import in_tenant, operator, parse_id
+from fleetprompt.cli.deciding import by, decider
+from fleetprompt.cli.running import in_tenant, parse_id
 
 if TYPE_CHECKING:
     from fleetprompt.composition import House
@@ -85,18 +86,20 @@ def show(directive_id: str, org: str, as_json: bool) -> None:
 @directives.command(help=f"Let it go ahead with exactly these arguments, once.\n\n{options.fields(FIELDS)}")
 @click.argument("directive_id", metavar="ID")
 @options.org
+@by
 @options.as_json
-def approve(directive_id: str, org: str, as_json: bool) -> None:
-    _decide("approve", directive_id, org, as_json)
+def approve(directive_id: str, org: str, by: str | None, as_json: bool) -> None:
+    _decide("approve", directive_id, org, as_json, by)
 
 
 @directives.command(help=f"Refuse it for good.\n\n{options.fields(FIELDS)}")
 @click.argument("directive_id", metavar="ID")
 @options.org
 @click.option("--reason", default="", help="Why; the agent is told.")
+@by
 @options.as_json
-def reject(directive_id: str, org: str, reason: str, as_json: bool) -> None:
-    _decide("reject", directive_id, org, as_json, reason=reason)
+def reject(directive_id: str, org: str, reason: str, by: str | None, as_json: bool) -> None:
+    _decide("reject", directive_id, org, as_json, by, reason=reason)
 
 
 @directives.command(help=f"Withdraw one that has not begun.\n\n{options.fields(FIELDS)}")
@@ -128,14 +131,17 @@ def retry(directive_id: str, org: str, as_json: bool) -> None:
 @options.org
 @click.option("--sent", "seen", flag_value="sent", help="It is there.")
 @click.option("--not-sent", "seen", flag_value="not sent", help="It is not there: send it again.")
+@by
 @options.as_json
-def resolve(directive_id: str, org: str, seen: str | None, as_json: bool) -> None:
+def resolve(directive_id: str, org: str, seen: str | None, by: str | None, as_json: bool) -> None:
     if seen is None:  # no default: a wrong guess posts twice, or never
         raise click.UsageError("Say what you saw on the far side: --sent or --not-sent.")
-    _decide("resolve", directive_id, org, as_json, sent=seen == "sent")
+    _decide("resolve", directive_id, org, as_json, by, sent=seen == "sent")
 
 
-def _decide(verb: str, directive_id: str, org: str, as_json: bool, **more: Any) -> None:
+def _decide(
+    verb: str, directive_id: str, org: str, as_json: bool, email: str | None = None, **more: Any
+) -> None:
     async def act(house: House, session: TenantSession) -> Directive:
         from fleetprompt.runtime.directives import decide
 
@@ -143,7 +149,8 @@ def _decide(verb: str, directive_id: str, org: str, as_json: bool, **more: Any) 
         wanted = parse_id(directive_id, "directive")
         keywords = {key: value for key, value in more.items() if key != "reason"}
         reason = [more["reason"]] if "reason" in more else []
-        return await handler(session, house.registry, wanted, operator(), *reason, **keywords)
+        who = await decider(session, email)
+        return await handler(session, house.registry, wanted, who, *reason, **keywords)
 
     decided = in_tenant(org, act)
     if as_json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from fleetprompt.cli import options, output
+from fleetprompt.cli.members import check_owner, make_owner
 from fleetprompt.cli.running import in_house
 
 if TYPE_CHECKING:
@@ -25,19 +26,23 @@ def organizations() -> None:
 @organizations.command(
     help=f"""Make an organization, or finish making one that was interrupted.
 
-SLUG is 1 to 40 lower-case letters, digits or underscores.
+SLUG is 1 to 40 lower-case letters, digits or underscores. With --owner the same again changes nothing either.
 
 {options.fields(FIELDS)}"""
 )
 @click.argument("slug")
 @click.option("--name", default="", help="What people call it.")
+@click.option("--owner", metavar="EMAIL", help="Who owns it; the first of its members.")
 @options.as_json
-def create(slug: str, name: str, as_json: bool) -> None:
+def create(slug: str, name: str, owner: str | None, as_json: bool) -> None:
     async def act(house: House) -> Organization:
         from fleetprompt.tenancy import parse_slug
         from fleetprompt.tenancy.organizations import create_organization
 
-        return await create_organization(house.database, parse_slug(slug), name=name)
+        await check_owner(house, owner)
+        made = await create_organization(house.database, parse_slug(slug), name=name)
+        await make_owner(house, parse_slug(slug), owner)
+        return made
 
     made = in_house(act)
     if as_json:

@@ -10,6 +10,7 @@ from fleetprompt.cli.directives import directives
 from fleetprompt.cli.doctor import doctor
 from fleetprompt.cli.executions import executions
 from fleetprompt.cli.jobs import jobs
+from fleetprompt.cli.members import members
 from fleetprompt.cli.migrate import migrate
 from fleetprompt.cli.organizations import organizations
 from fleetprompt.cli.packages import packages
@@ -22,7 +23,7 @@ click.rich_click.COMMAND_GROUPS = {
         {"name": "See it", "commands": ["demo"]},
         {"name": "Run it", "commands": ["up", "web", "worker", "listener", "migrate"]},
         {"name": "Look after it", "commands": ["doctor", "trace"]},
-        {"name": "Set it up", "commands": ["org", "agent", "package"]},
+        {"name": "Set it up", "commands": ["org", "member", "agent", "package"]},
         {"name": "What happened", "commands": ["signals", "executions", "directives", "jobs"]},
     ]
 }
@@ -39,7 +40,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, up, web, worker, listener, migrate, doctor, trace, organizations, agents):
+for command in (demo, up, web, worker, listener, migrate, doctor, trace, organizations, members, agents):
     cli.add_command(command)
 for command in (packages, signals, executions, directives, jobs):
     cli.add_command(command)

@@ -1,4 +1,7 @@
-"""What a person does with a directive: approve, reject, cancel, retry, resolve. Each leaves a signal with their name."""
+"""What a person does with a directive: approve, reject, cancel, retry, resolve. Each leaves a signal with their name.
+
+A user of ours needs the right (`approver`), else each raises NotAllowed; the operator of the machine has it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.model import Directive, Effect
 from fleetprompt.model.states import DirectiveState, EffectState
 from fleetprompt.runtime.directives import end
+from fleetprompt.runtime.directives.approver import require_decider
 from fleetprompt.runtime.directives.request import enqueue_run
 from fleetprompt.runtime.directives.tell import tell
 from fleetprompt.runtime.moves import move
@@ -26,7 +30,7 @@ async def approve(
     session: TenantSession, registry: Registry, directive_id: DirectiveId, by: Actor
 ) -> Directive:
     """Let it go ahead with exactly these arguments, once. Raises Conflict if it does not wait, or waited too long."""
-    directive = await _find(session, directive_id)
+    directive = await _find(session, directive_id, by)
     _require(directive, DirectiveState.AWAITING_APPROVAL, "waits for approval")
     if directive.approval_expires_at is not None and directive.approval_expires_at < clock.now():
         raise Conflict("The time to approve this directive is over.", "Ask the agent again.")
@@ -41,7 +45,7 @@ async def reject(
     session: TenantSession, registry: Registry, directive_id: DirectiveId, by: Actor, reason: str
 ) -> Directive:
     """Refuse it for good. Raises Conflict if it does not wait."""
-    directive = await _find(session, directive_id)
+    directive = await _find(session, directive_id, by)
     _require(directive, DirectiveState.AWAITING_APPROVAL, "waits for approval")
     await tell(session, registry, directive, "directive.rejected", by, reason=reason)
     await end.withdraw(session, registry, directive, "rejected", reason or "A person refused it.")
@@ -52,7 +56,7 @@ async def cancel(
     session: TenantSession, registry: Registry, directive_id: DirectiveId, by: Actor
 ) -> Directive:
     """Withdraw what has not begun. Raises Conflict for one that runs or has ended."""
-    directive = await _find(session, directive_id)
+    directive = await _find(session, directive_id, by)
     if directive.state not in (DirectiveState.REQUESTED, DirectiveState.AWAITING_APPROVAL):
         raise Conflict(
             f"This directive is {directive.state}.", "Only one that has not begun can be canceled."
@@ -66,7 +70,7 @@ async def retry(
     session: TenantSession, registry: Registry, directive_id: DirectiveId, by: Actor
 ) -> Directive:
     """Give a failed one another round; parts that were sent stay sent. Raises Conflict if it has not failed."""
-    directive = await _find(session, directive_id)
+    directive = await _find(session, directive_id, by)
     _require(directive, DirectiveState.FAILED, "has failed")
     for effect in await end.effects_of(session, directive):
         if effect.state == EffectState.FAILED:
@@ -81,7 +85,7 @@ async def resolve(
     session: TenantSession, registry: Registry, directive_id: DirectiveId, by: Actor, *, sent: bool
 ) -> Directive:
     """Settle an unknown outcome by what a person saw: it is there, or it is not and shall be sent again."""
-    directive = await _find(session, directive_id)
+    directive = await _find(session, directive_id, by)
     _require(directive, DirectiveState.OUTCOME_UNKNOWN, "has an unknown outcome")
     await tell(session, registry, directive, "directive.resolved", by, sent=sent)
     for effect in await end.effects_of(session, directive):
@@ -117,7 +121,8 @@ async def _settle(session: TenantSession, effect: Effect, sent: bool) -> None:
         await move(session, effect, EffectState.PLANNED, first_tried_at=None, tries=0)
 
 
-async def _find(session: TenantSession, directive_id: UUID) -> Directive:
+async def _find(session: TenantSession, directive_id: UUID, by: Actor) -> Directive:
+    await require_decider(session, by)
     directive = await end.lock(session, DirectiveId(directive_id))
     if directive is None:
         raise NotFound(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.model.states import DirectiveState, EffectState
-from fleetprompt.runtime.directives import end
+from fleetprompt.runtime.directives import approver, end
 from fleetprompt.runtime.directives.decide import expire
 from fleetprompt.runtime.directives.run import run_directive
 from fleetprompt.runtime.directives.tell import NAMES
@@ -32,6 +32,7 @@ def register(registry: Registry) -> None:
         async with work.finish() as session:
             await expire(session, registry)
 
+    registry.rechecks.append(approver.recheck)
     registry.add_job(JobKind("directive.run", run, died))
     registry.add_job(JobKind(EXPIRE, expire_all))
     registry.add_recurring(Recurring(EXPIRE, EXPIRE, "* * * * *"))
