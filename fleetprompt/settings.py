@@ -16,6 +16,8 @@ from fleetprompt.kernel.errors import InvalidInput
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMATS: Final = ("console", "json")
+BROKER_SCHEMES: Final = ("nats", "tls", "amqp", "amqps", "redis", "rediss")
+WEB_SCHEMES: Final = ("http", "https")
 BEATS_IN_A_LEASE: Final = 2  # one beat may be lost without the job being given to another
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -32,12 +34,15 @@ class Settings(BaseSettings):
     """Where the embedded database and the master key lie. Unset = the user's data directory."""
     postgres_bin_dir: Path | None = None
     """Server binaries to use instead of the bundled ones."""
-    broker_url: str | None = None
-    """Unset = Postgres carries the jobs; nothing else can yet."""
+    broker_url: SecretStr | None = None
+    """`nats://`, `amqp://` or `redis://` (with TLS: `tls://`, `amqps://`, `rediss://`). Unset = Postgres carries jobs."""
     master_key: SecretStr | None = None
     """32 bytes, base64. Required with a database of your own; generated beside an embedded one."""
     host: str = "127.0.0.1"
     port: int = Field(default=8420, ge=0, le=65535)
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Where `worker` and `listener`, as processes of their own, answer /healthz, /readyz, /metrics; 0 = any free port,
+    which the start says. Unset = nowhere."""
 
     model: str = "builtin"
     model_base_url: str | None = None
@@ -65,18 +70,19 @@ class Settings(BaseSettings):
 
     @field_validator("broker_url")
     @classmethod
-    def _no_broker(cls, value: str | None) -> str | None:
-        if value is not None:
+    def _is_a_broker(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_address(value.get_secret_value(), BROKER_SCHEMES):
             raise InvalidInput(
-                "FLEETPROMPT_BROKER_URL names a broker, and this version has none.",
-                "Unset it: Postgres carries the jobs.",
+                "FLEETPROMPT_BROKER_URL names no broker that could carry jobs.",
+                "Write it as nats://host:4222, amqp://user:password@host/vhost or redis://:password@host:6379/0; "
+                "or unset it: Postgres carries the jobs.",
             )
         return value
 
     @field_validator("model_base_url", "fallback_base_url", "order_desk_url")
     @classmethod
     def _is_an_address(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and not _is_web_address(value):
+        if value is not None and not _is_address(value, WEB_SCHEMES):
             raise InvalidInput(
                 f"FLEETPROMPT_{str(info.field_name).upper()} is no web address.",
                 "Write it as http://host:port/path or https://host/path.",
@@ -110,9 +116,9 @@ def _one_of(variable: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
-def _is_web_address(text: str) -> bool:
+def _is_address(text: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is none
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import ARRAY, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleetprompt.model.base import JsonObject, PublicBase
@@ -51,6 +51,8 @@ class Worker(PublicBase):
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     host: Mapped[str]
     pid: Mapped[int]
+    slots: Mapped[int] = mapped_column(server_default="0")  # jobs that it runs at a time
+    kinds: Mapped[list[str]] = mapped_column(ARRAY(Text()), server_default="{}")  # of jobs that it can run
 
 
 class Schedule(PublicBase):

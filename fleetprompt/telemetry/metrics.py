@@ -25,6 +25,7 @@ SIGNALS_REPEATED: Final = _counter("signals_repeated", "Signals that were there 
 DIRECTIVES: Final = _counter("directives", "Directives that came into a state", "org", "name", "state")
 EXECUTIONS: Final = _counter("executions", "Executions that came into a state", "org", "state")
 EXECUTION_SECONDS: Final = _histogram("execution_seconds", "From request to end", "org", "state")
+WORKFLOW_RUNS: Final = _counter("workflow_runs", "Runs of workflows that ended, by state", "org", "state")
 MODEL_CALLS: Final = _counter("model_calls", "Calls of a model", "org", "model", "outcome")
 MODEL_CALL_SECONDS: Final = _histogram("model_call_seconds", "Duration of one call", "model")
 MODEL_TOKENS: Final = _counter(
@@ -51,6 +52,11 @@ JOBS_QUEUED: Final = Gauge(
 )
 JOB_OLDEST_SECONDS: Final = Gauge(
     "fleetprompt_job_oldest_seconds", "How long the oldest due job has been waiting", registry=REGISTRY
+)
+BROKER_UP: Final = Gauge(
+    "fleetprompt_broker_up",
+    "Whether this process has the broker of FLEETPROMPT_BROKER_URL; without one, 0",
+    registry=REGISTRY,
 )
 CONNECTIONS: Final = Gauge(
     "fleetprompt_connections",

@@ -135,7 +135,7 @@ async def test_a_job_is_run_though_the_worker_cannot_say_that_it_is_awake(
         async def away(**_: Any) -> None:
             raise ConnectionResetError
 
-        monkeypatch.setattr(worker.broker, "_say", away)
+        monkeypatch.setattr(worker.broker.sleeper, "_say", away)
         await add(house, NewJob("mark", {}))
         await until(lambda: marks(house))
 

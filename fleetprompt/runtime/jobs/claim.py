@@ -39,10 +39,10 @@ class Claimed:
         return Fence(self.id, self.attempt, worker)
 
 
-_RESTS = (
+RESTS = (
     "exists (select 1 from public.organizations o where o.slug = {} and o.state in ('suspended', 'deleting'))"
 )
-_COLUMNS = (
+COLUMNS = (
     "job.id, job.tenant, job.kind, job.args, job.attempt, job.max_attempts, job.correlation_id,"
     " extract(epoch from clock_timestamp() - job.scheduled_at)::float8"
 )
@@ -60,7 +60,7 @@ candidate as (
         select w.tenant from waiting w
         left join (select tenant, count(*) as running from public.job where state = 'running' group by tenant) r
             on r.tenant = w.tenant
-        where w.tenant is not null and w.tenant <> all(:sated) and not {_RESTS.format("w.tenant")}
+        where w.tenant is not null and w.tenant <> all(:sated) and not {RESTS.format("w.tenant")}
         order by coalesce(r.running, 0), random()) t cross join lateral (
         select j.id from public.job j
         where j.tenant = t.tenant and j.state = 'available' and j.scheduled_at <= now() and j.kind = any(:kinds)
@@ -75,14 +75,14 @@ candidate as (
     limit :limit)
 update public.job set state = 'running', attempt = attempt + 1, worker = :worker,
     lease_until = now() + make_interval(secs => :lease_s)
-from candidate where job.id = candidate.id returning {_COLUMNS}
+from candidate where job.id = candidate.id returning {COLUMNS}
 """)
 _CLAIM_ONE = text(f"""
 update public.job set state = 'running', attempt = attempt + 1, worker = :worker,
     lease_until = now() + make_interval(secs => :lease_s)
 where id = :id and attempt = :seen and state in ('available', 'dispatched')
-    and (:at_rest_too or not {_RESTS.format("job.tenant")})
-returning {_COLUMNS}
+    and (:at_rest_too or not {RESTS.format("job.tenant")})
+returning {COLUMNS}
 """)
 # A job in the middle of its last transaction is locked: it is passed over, so that the others' leases do not wait.
 _HEARTBEAT = text("""
@@ -136,6 +136,12 @@ dead as (
 notices as ({_DEATH_NOTICE} returning 1)
 select count(*) from dead
 """)
+# What a broker lost, or what was with one when it was given up.
+_TAKE_BACK = text("""
+with lost as (
+    select id from public.job where state = 'dispatched' and lease_until < now() for update skip locked)
+update public.job set state = 'available', lease_until = null from lost where job.id = lost.id
+""")
 
 
 async def claim(
@@ -156,7 +162,7 @@ async def claim(
         async with database.connection() as connection:
             rows = (await connection.execute(_CLAIM, values)).all()
     except DBAPIError as error:
-        _require_lost_race(error)
+        require_lost_race(error)
         return []
     return [Claimed(row[0], TenantSlug(row[1]), *row[2:]) for row in rows]
 
@@ -173,7 +179,7 @@ async def claim_one(
         async with database.connection() as connection:
             row = (await connection.execute(_CLAIM_ONE, values)).one_or_none()
     except DBAPIError as error:
-        _require_lost_race(error)
+        require_lost_race(error)
         return None
     return None if row is None else Claimed(row[0], TenantSlug(row[1]), *row[2:])
 
@@ -210,7 +216,13 @@ async def reap(database: Database) -> int:
         return int((await connection.execute(_REAP)).scalar_one())
 
 
-def _require_lost_race(error: DBAPIError) -> None:
+async def take_back(database: Database) -> int:
+    """Make those jobs available again whose message did not arrive in time; returns how many."""
+    async with database.connection() as connection:
+        return int((await connection.execute(_TAKE_BACK)).rowcount)
+
+
+def require_lost_race(error: DBAPIError) -> None:
     """Re-raise anything but another worker's having been quicker in a lane, or in two lanes crosswise."""
     cause = error.orig.__cause__ if error.orig is not None else None
     if not isinstance(cause, asyncpg.UniqueViolationError | asyncpg.DeadlockDetectedError):

@@ -19,7 +19,8 @@ from taskiq.receiver import Receiver
 from fleetprompt.database.engine import is_away
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.runtime.jobs import claim
-from fleetprompt.runtime.jobs.broker import TASK, PgBroker
+from fleetprompt.runtime.jobs.broker import TASK
+from fleetprompt.runtime.jobs.carried import make_broker
 from fleetprompt.runtime.jobs.run import run_job
 from fleetprompt.runtime.jobs.schedule import fire_due
 from fleetprompt.runtime.registry import Registry
@@ -39,8 +40,8 @@ logging.getLogger("taskiq.receiver.receiver").addFilter(_is_worth_a_line)
 # Those that died without a word go too: one that seems to sleep costs every commit a NOTIFY.
 _ENLIST = text(
     "with gone as (delete from public.worker where seen_at < now() - interval '1 minute' and id <> :id)"
-    " insert into public.worker (id, idle, host, pid) values (:id, :idle, :host, :pid)"
-    " on conflict (id) do update set seen_at = now(), idle = :idle"
+    " insert into public.worker (id, idle, host, pid, slots, kinds) values (:id, :idle, :host, :pid, :slots, :kinds)"
+    " on conflict (id) do update set seen_at = now(), idle = :idle, slots = :slots, kinds = :kinds"
 )
 _RESIGN = text("delete from public.worker where id = :id")
 
@@ -53,14 +54,7 @@ class Worker:
         self.registry = registry
         self.settings = settings
         self.id = f"{socket.gethostname()}:{os.getpid()}:{new_id().hex[-8:]}"
-        self.broker = PgBroker(
-            tenancy.database,
-            self.id,
-            lambda: list(registry.jobs),
-            slots=settings.worker_slots,
-            lease_s=settings.lease_s,
-            poll_every_s=settings.poll_every_s,
-        )
+        self.broker = make_broker(tenancy.database, self.id, lambda: list(registry.jobs), settings)
 
         async def job(job_id: str, attempt: int) -> None:  # taskiq renames what it registers: no bound method
             await self._run(job_id, attempt)
@@ -122,6 +116,10 @@ class Worker:
         freed = await claim.reap(self.tenancy.database)
         if freed:
             log.warning("worker.reaped", jobs=freed)
+        lost = await claim.take_back(self.tenancy.database)
+        if lost:
+            log.warning("worker.took_back_from_broker", jobs=lost)
+            self.broker.sleeper.ring()
 
     async def _fire(self) -> None:
         await fire_due(self.tenancy, self.registry.recurring.values())
@@ -136,11 +134,16 @@ class Worker:
             await asyncio.sleep(period_s)
 
     async def _enlist(self) -> None:
+        values = {
+            "id": self.id,
+            "idle": self.broker.sleeper.idle,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "slots": self.settings.worker_slots,
+            "kinds": list(self.registry.jobs),
+        }
         async with self.tenancy.database.connection() as connection:
-            await connection.execute(
-                _ENLIST,
-                {"id": self.id, "idle": self.broker.idle, "host": socket.gethostname(), "pid": os.getpid()},
-            )
+            await connection.execute(_ENLIST, values)
 
     async def _wind_up(self, loops: list[asyncio.Task[None]]) -> None:
         """Cancel what still runs, then release it: another worker goes on at once."""

@@ -1,0 +1,150 @@
+"""The connection to a broker: made anew whenever it fails, falls silent, or lost what it needs on the far side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from taskiq import AckableMessage, AsyncBroker, BrokerMessage
+
+from fleetprompt.runtime.jobs.carriers import Carrier
+from fleetprompt.telemetry import metrics
+
+log = structlog.get_logger("fleetprompt.broker")
+
+START_S: Final = 5.0
+ANSWER_S: Final = 3.0
+CLOSE_S: Final = 1.0
+LONGEST_WAIT_S: Final = 5.0
+
+
+class Link:
+    """Up while messages can be sent and received. Its owner sets `room` when it can take more."""
+
+    def __init__(
+        self,
+        make: Callable[[], Awaitable[Carrier]],
+        has_room: Callable[[], bool],
+        changed: Callable[[], None],
+        check_every_s: float,
+    ) -> None:
+        self._make = make
+        self._has_room = has_room
+        self._changed = changed
+        self._check_every_s = check_every_s
+        self._carrier: Carrier | None = None
+        self._broken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.room = asyncio.Event()
+        self.arrived: list[AckableMessage] = []
+
+    @property
+    def is_up(self) -> bool:
+        """Whether messages can be sent and received, as far as we know."""
+        return self._carrier is not None and not self._broken.is_set()
+
+    def start(self) -> None:
+        """Connect, in the background."""
+        self._task = asyncio.create_task(self._keep_up(), name="fleetprompt-link")
+
+    async def stop(self) -> None:
+        """Close the connection; what has arrived stays where it is."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def send(self, *messages: BrokerMessage) -> bool:
+        """Whether the broker has taken all. Where it has not, some may arrive all the same."""
+        carrier = self._carrier
+        if carrier is None:
+            return False
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await asyncio.gather(*(carrier.broker.kick(message) for message in messages))
+        except Exception as error:  # noqa: BLE001 - whatever a library may raise
+            self._give_up(error)
+            return False
+        return True
+
+    def _give_up(self, error: BaseException) -> None:
+        log.warning("broker.failed", error=type(error).__name__)
+        self._broken.set()
+
+    async def _keep_up(self) -> None:
+        wait_s = 0.1
+        while True:
+            try:
+                await self._hold()
+                wait_s = 0.1
+            except Exception as error:  # noqa: BLE001 - whatever a library may raise: said, then tried again
+                log.warning("broker.away", error=type(error).__name__)
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+            wait_s = min(LONGEST_WAIT_S, wait_s * 2)
+
+    async def _hold(self) -> None:
+        """One connection, from its start to its end."""
+        carrier = await self._make()
+        try:
+            async with asyncio.timeout(START_S):
+                await carrier.broker.startup()
+            self._broken.clear()
+            self._tell(carrier)
+            await self._until_broken(carrier)
+        finally:
+            self._tell(None)
+            await _close(carrier.broker)
+
+    async def _until_broken(self, carrier: Carrier) -> None:
+        parts = [
+            asyncio.create_task(self._read(carrier), name="fleetprompt-link-read"),
+            asyncio.create_task(self._watch(carrier), name="fleetprompt-link-watch"),
+            asyncio.create_task(self._wait_until_given_up(), name="fleetprompt-link-broken"),
+        ]
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+        error = done.pop().exception()
+        if error is not None:
+            log.warning("broker.failed", error=type(error).__name__)
+
+    async def _read(self, carrier: Carrier) -> None:
+        """Only as much as its owner has room for, so that what we cannot run is left to others."""
+        messages = carrier.broker.listen()
+        async with contextlib.aclosing(messages):
+            while True:
+                while not carrier.reads_ahead and not self._has_room():
+                    self.room.clear()
+                    await self.room.wait()
+                message = await anext(messages)
+                assert isinstance(message, AckableMessage)
+                self.arrived.append(message)
+                self._changed()
+
+    async def _watch(self, carrier: Carrier) -> None:
+        while True:
+            await asyncio.sleep(self._check_every_s)
+            async with asyncio.timeout(ANSWER_S):
+                await carrier.check()
+
+    async def _wait_until_given_up(self) -> None:
+        await self._broken.wait()
+
+    def _tell(self, carrier: Carrier | None) -> None:
+        self._carrier = carrier
+        metrics.BROKER_UP.set(int(carrier is not None))
+        log.info("broker.up" if carrier is not None else "broker.down")
+        self._changed()
+
+
+async def _close(broker: AsyncBroker) -> None:
+    """What does not close in time is left: its connection is broken, or the process is about to end."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(CLOSE_S):
+            await broker.shutdown()

@@ -1,0 +1,100 @@
+"""A worker's sleep: it says that it sleeps, so that NOTIFY is sent to sleepers only, and hears it; it polls as well."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+from sqlalchemy import text
+
+from fleetprompt.database.engine import Database, is_away
+
+log = structlog.get_logger("fleetprompt.broker")
+
+CHANNEL = "fleetprompt_job"
+RECONNECT_S = 0.5
+
+_SAY = text("update public.worker set idle = :idle where id = :worker")
+
+
+class Sleeper:
+    """Rings its bells at each notification, and whenever one may have been missed."""
+
+    def __init__(self, database: Database, worker: str) -> None:
+        self.database = database
+        self.worker = worker
+        self.idle = False
+        self.bells: list[asyncio.Event] = []
+        self._ear: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start to hear notifications."""
+        self._ear = asyncio.create_task(self._hear(), name="fleetprompt-listen")
+
+    async def stop(self) -> None:
+        """Stop hearing."""
+        if self._ear is not None:
+            self._ear.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ear
+
+    async def lie_down(self) -> bool:
+        """Whether we may sleep. The first time we only say so: a job may have come before it was said, so look again."""
+        if self.idle:
+            return True
+        try:
+            await self._say(idle=True)
+            self.idle = True
+        except Exception as error:  # noqa: BLE001 - the worker's edge
+            await pause(error)
+        return False
+
+    async def get_up(self) -> None:
+        """We sleep no more. If that cannot be said, the next heartbeat says it; the jobs are ours all the same."""
+        if self.idle:
+            self.idle = False
+            with contextlib.suppress(Exception):
+                await self._say(idle=False)
+
+    def ring(self) -> None:
+        """Wake whoever sleeps here."""
+        for bell in self.bells:
+            bell.set()
+
+    async def _say(self, *, idle: bool) -> None:
+        async with self.database.connection() as connection:
+            await connection.execute(_SAY, {"worker": self.worker, "idle": idle})
+
+    async def _hear(self) -> None:
+        """LISTEN on a connection of its own; when it is cut, ring (something may have been missed) and go back."""
+        while True:
+            try:
+                await self._hear_until_cut()
+            except Exception as error:  # noqa: BLE001 - the worker's edge
+                await pause(error)
+
+    async def _hear_until_cut(self) -> None:
+        connection, cut = await self.database.connect_raw(), asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: cut.set())
+            await connection.add_listener(CHANNEL, lambda *_: self.ring())
+            self.ring()
+            await cut.wait()
+        finally:
+            connection.terminate()
+
+
+async def nap(bell: asyncio.Event, longest_s: float) -> None:
+    """Until the bell rings, or for so long."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(bell.wait(), longest_s)
+
+
+async def pause(error: Exception) -> None:
+    """Postgres may be away, or its disk full: say so, wait a moment, and let the caller's loop go round again."""
+    if is_away(error):
+        log.warning("broker.database_away", error=type(error).__name__)
+    else:
+        log.error("broker.failed", exc_info=error)
+    await asyncio.sleep(RECONNECT_S)
