@@ -17,6 +17,7 @@ from fleetprompt.database.embedded import EmbeddedPostgres, default_data_dir
 from fleetprompt.database.engine import Database
 from fleetprompt.database.migrate import migrate_public
 from fleetprompt.kernel import faults
+from fleetprompt.packages.publishing import publish_first_party
 from fleetprompt.settings import Settings
 from fleetprompt.telemetry import configure_logging, configure_tracing, get_logger, shutdown_tracing
 from fleetprompt.tenancy import Tenancy
@@ -138,8 +139,10 @@ def load_master_key(settings: Settings) -> MasterKey:
 
 
 async def migrate_all(house: House) -> None:
-    """Registry first, then the tenants that are behind."""
+    """Registry first, with the packages that this program brings, then the tenants that are behind."""
     await migrate_public(house.database)
+    for failure in await publish_first_party(house.database):
+        get_logger(__name__).warning("package not published", error=failure, remedy="fleetprompt migrate")
     for outcome in await migrate_tenants(house.database):
         if outcome.error is not None:
             get_logger(__name__).warning(

@@ -12,6 +12,7 @@ import asyncpg
 from fleetprompt.database.engine import Database
 from fleetprompt.database.migrate import migrate_public
 from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.packages.publishing import publish_first_party
 from fleetprompt.tenancy import Tenancy
 from fleetprompt.tenancy.organizations import create_organization
 from tests.database import fresh_database
@@ -53,11 +54,12 @@ class House:
 
 @contextlib.asynccontextmanager
 async def bare_house(*, pool_size: int = 20) -> AsyncIterator[House]:
-    """A migrated registry without tenants."""
+    """A migrated registry with the packages of this program, without tenants."""
     async with fresh_database() as url:
         database = Database(url, pool_size=pool_size)
         try:
             await migrate_public(database)
+            assert await publish_first_party(database) == []
             yield House(url, database, Tenancy(database))
         finally:
             await database.close()

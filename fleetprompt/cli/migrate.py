@@ -32,6 +32,7 @@ def migrate(as_json: bool) -> None:
 
 async def _migrate(house: House, *, as_json: bool) -> list[Migrated]:
     from fleetprompt.database.migrate import migrate_public
+    from fleetprompt.packages.publishing import publish_first_party
     from fleetprompt.tenancy.migrations import migrate_tenants
 
     def progress(outcome: Migrated) -> None:
@@ -42,6 +43,8 @@ async def _migrate(house: House, *, as_json: bool) -> list[Migrated]:
             output.say(f"  {outcome.slug}: {outcome.error or 'ok'}")
 
     revision = await migrate_public(house.database)
+    for failure in await publish_first_party(house.database):
+        output.warn(output.harmless(failure))
     if not as_json:
         output.say(f"Registry: {revision}")
     outcomes = await migrate_tenants(house.database, progress=progress)

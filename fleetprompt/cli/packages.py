@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from fleetprompt.cli import options, output
+from fleetprompt.cli import options, output, registry
 from fleetprompt.cli.installations import say_status
 from fleetprompt.cli.options import parsed
 from fleetprompt.cli.running import in_house, operator, require_org
@@ -47,7 +47,11 @@ Given = dict[str, dict[str, Any]]
 
 @click.group("package")
 def packages() -> None:
-    """Packages: install, test, configure, disable, uninstall."""
+    """Packages: find, install, test, configure, disable, uninstall."""
+
+
+for browsing in registry.COMMANDS:
+    packages.add_command(browsing)
 
 
 def _given(command: Callable[..., None]) -> Callable[..., None]:

@@ -16,6 +16,7 @@ from fleetprompt.cli.organizations import organizations
 from fleetprompt.cli.packages import packages
 from fleetprompt.cli.processes import listener, up, web, worker
 from fleetprompt.cli.signals import signals
+from fleetprompt.cli.skills import skills
 from fleetprompt.cli.trace import trace
 
 click.rich_click.COMMAND_GROUPS = {
@@ -23,7 +24,7 @@ click.rich_click.COMMAND_GROUPS = {
         {"name": "See it", "commands": ["demo"]},
         {"name": "Run it", "commands": ["up", "web", "worker", "listener", "migrate"]},
         {"name": "Look after it", "commands": ["doctor", "trace"]},
-        {"name": "Set it up", "commands": ["org", "member", "agent", "package"]},
+        {"name": "Set it up", "commands": ["org", "member", "agent", "package", "skills"]},
         {"name": "What happened", "commands": ["signals", "executions", "directives", "jobs"]},
     ]
 }
@@ -42,5 +43,5 @@ def cli() -> None:
 
 for command in (demo, up, web, worker, listener, migrate, doctor, trace, organizations, members, agents):
     cli.add_command(command)
-for command in (packages, signals, executions, directives, jobs):
+for command in (packages, skills, signals, executions, directives, jobs):
     cli.add_command(command)

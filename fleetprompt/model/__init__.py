@@ -8,6 +8,7 @@ from fleetprompt.model.execution import Execution, ExecutionStep, ModelCall, Too
 from fleetprompt.model.installation import Credential, Installation, InstallationCursor, InstallationHealth
 from fleetprompt.model.job import Job, Schedule, Worker
 from fleetprompt.model.organization import Connection, Membership, Organization, User
+from fleetprompt.model.package import Package, PackageVersion, Skill
 from fleetprompt.model.signal import Signal, SignalRaw
 from fleetprompt.model.workflow import Workflow, WorkflowRun, WorkflowStep, WorkflowVersion
 
@@ -29,10 +30,13 @@ __all__ = [
     "Message",
     "ModelCall",
     "Organization",
+    "Package",
+    "PackageVersion",
     "PublicBase",
     "Schedule",
     "Signal",
     "SignalRaw",
+    "Skill",
     "TenantBase",
     "ToolCallRecord",
     "User",

@@ -1,0 +1,131 @@
+"""What no single field can tell: whether the parts of a manifest fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+
+from fleetprompt.packages.manifest.model import Manifest
+from fleetprompt.packages.manifest.reading import Path_
+
+Found = tuple[Path_, str, str]
+"""Where, what is wrong, what would do."""
+
+
+def find_conflicts(manifest: Manifest) -> Iterator[Found]:
+    """Every one, in no order."""
+    yield from _repeated(manifest)
+    yield from _bindings(manifest)
+    yield from _references(manifest)
+    yield from _migrations(manifest)
+    yield from check_schema(manifest)
+
+
+def _repeated(manifest: Manifest) -> Iterator[Found]:
+    provides = manifest.provides
+    lists: tuple[tuple[Path_, str, Iterable[str]], ...] = (
+        (("provides", "skills"), "name", (one.name for one in provides.skills)),
+        (("provides", "agents"), "name", (one.name for one in provides.agents)),
+        (("provides", "workflows"), "name", (one.name for one in provides.workflows)),
+        (("provides", "connectors"), "connector", (one.connector for one in provides.connectors)),
+        (("requires",), "package", (one.package for one in manifest.requires)),
+        (("permissions",), "scope", (f"{one.scope} ({one.access})" for one in manifest.permissions)),
+        (("credentials",), "key", (one.key for one in manifest.credentials)),
+    )
+    for path, field, names in lists:
+        seen = set[str]()
+        for index, name in enumerate(names):
+            if name in seen:
+                yield (*path, index, field), f"{name} is here twice.", "Name each once."
+            seen.add(name)
+
+
+def _bindings(manifest: Manifest) -> Iterator[Found]:
+    bound = [one.connector for one in manifest.provides.connectors]
+    if (manifest.kind == "connector") != (manifest.binds is not None):
+        yield ("binds",), "A connector, and nothing else, binds a connector of the platform.", ""
+    if bound != ([manifest.binds] if manifest.binds else []):
+        yield (
+            ("provides", "connectors"),
+            "What is provided is not what is bound.",
+            "List the connector that `binds` names.",
+        )
+    if manifest.credentials and manifest.binds is None:
+        yield ("credentials",), "Only a connector keeps credentials.", ""
+
+
+def _references(manifest: Manifest) -> Iterator[Found]:
+    skills = {skill.name for skill in manifest.provides.skills}
+    for number, agent in enumerate(manifest.provides.agents):
+        for index, name in enumerate(agent.skills):
+            if name not in skills:
+                place: Path_ = ("provides", "agents", number, "skills", index)
+                yield place, f"There is no skill {name!r} here.", f"There is: {', '.join(sorted(skills))}."
+    for index, requirement in enumerate(manifest.requires):
+        if requirement.package == manifest.slug:
+            yield ("requires", index, "package"), "A package cannot require itself.", ""
+    emitted = {*manifest.signals.emitted}
+    for index, event in enumerate(manifest.value):
+        if event.signal not in emitted:
+            place = ("value", index, "signal")
+            yield place, f"{event.signal} is not among the emitted signals.", "Add it to signals.emitted."
+
+
+def _migrations(manifest: Manifest) -> Iterator[Found]:
+    wanted = list(range(2, manifest.config.version + 1))
+    if [one.to for one in manifest.config.migrations] != wanted:
+        ways = ", ".join(map(str, wanted)) or "none"
+        yield (
+            ("config", "migrations"),
+            f"The migrations must lead to: {ways}.",
+            "One for each version, in order.",
+        )
+
+
+def check_schema(manifest: Manifest) -> Iterator[Found]:
+    """The settings' schema: closed, self-contained, with defaults that it allows and no secret."""
+    schema, path = manifest.config.settings, ("config", "schema")
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        yield (*path, *error.absolute_path), f"This is no JSON Schema: {error.message[:200]}.", ""
+        return
+    if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
+        yield path, "Settings are a closed object.", "Write type: object and additionalProperties: false."
+    for place in _foreign_references(schema, path):
+        yield place, "A schema refers to nothing outside itself.", "Write it out."
+        return
+    for name, setting in dict(schema.get("properties") or {}).items():
+        yield from _setting(manifest, name, setting, (*path, "properties", name))
+
+
+def _setting(manifest: Manifest, name: str, setting: Any, path: Path_) -> Iterator[Found]:
+    if name in {credential.key for credential in manifest.credentials}:
+        yield path, f"{name} is a credential, so it is no setting.", "Remove it here."
+    if not isinstance(setting, dict) or not setting.get("description"):
+        yield path, "A setting says what it is for.", "Add a description."
+        return
+    if "default" in setting:
+        for error in Draft202012Validator(setting).iter_errors(setting["default"]):
+            yield (*path, "default"), f"The default is not allowed: {error.message[:120]}.", ""
+    elif name not in manifest.config.settings.get("required", ()):
+        yield (
+            path,
+            "A setting that is not required has a default.",
+            "Add `default`, or list it in `required`.",
+        )
+
+
+def _foreign_references(value: Any, path: Path_) -> Iterator[Path_]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in ("$ref", "$dynamicRef", "$id", "$schema") and not str(item).startswith("#"):
+                yield (*path, key)
+            else:
+                yield from _foreign_references(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _foreign_references(item, (*path, index))
