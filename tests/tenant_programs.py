@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.tenancy import removal, suspension
+from fleetprompt.tenancy.export import export_organization
+from fleetprompt.tenancy.restore import restore_organization
 from tests.programs import opened
 
 
@@ -17,3 +21,15 @@ async def delete(url: str, slug: str) -> None:
     """Remove it."""
     async with opened(url) as database:
         await removal.delete_organization(database, TenantSlug(slug))
+
+
+async def export(url: str, slug: str, path: str) -> None:
+    """Write it into a file."""
+    async with opened(url) as database:
+        await export_organization(database, TenantSlug(slug), Path(path))
+
+
+async def restore(url: str, path: str) -> None:
+    """Make it from a file."""
+    async with opened(url) as database:
+        await restore_organization(database, Path(path))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from fleetprompt.cli import options, output
+from fleetprompt.cli import options, organization_files, output
 from fleetprompt.cli.members import check_owner, make_owner
 from fleetprompt.cli.running import in_house
 
@@ -174,3 +174,7 @@ def migrate(slug: str) -> None:
 
     done = in_house(act, migrate=False)
     output.say(f"{done.slug}: {done.state}, schema {done.schema_revision}")
+
+
+for command in (organization_files.export, organization_files.import_):
+    organizations.add_command(command)

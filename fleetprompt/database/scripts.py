@@ -39,8 +39,8 @@ def known(family: str, revision: str) -> bool:
 
 
 @cache
-def upgrade_script(family: str, start: str | None) -> str:
-    """SQL that takes a schema (the first of the search path) from `start` (None = empty) to the head."""
+def upgrade_script(family: str, start: str | None, target: str = "head") -> str:
+    """SQL that takes a schema (the first of the search path) from `start` (None = empty) to `target`."""
     directory, output = _directory(family), io.StringIO()
     context = MigrationContext.configure(
         dialect=PGDialect_asyncpg(),  # type: ignore[no-untyped-call]  # its parameter style leaves % alone
@@ -48,7 +48,7 @@ def upgrade_script(family: str, start: str | None) -> str:
             "as_sql": True,
             "output_buffer": output,
             "starting_rev": start,
-            "fn": lambda revision, _: directory._upgrade_revs("head", revision),
+            "fn": lambda revision, _: directory._upgrade_revs(target, revision),
         },
     )
     with Operations.context(context):

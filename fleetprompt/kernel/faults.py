@@ -27,6 +27,11 @@ _POINTS: set[str] = {
     "migration.tenant_migrated",
     "organization.row_made",
     "organization.schema_made",
+    "organization.quiet",
+    "organization.schema_dropped",
+    "organization.removed",
+    "export.table_written",
+    "restore.loaded",
     "membership.written",
 }
 _armed: dict[str, int] = {}

@@ -34,7 +34,6 @@ _HELD = (
     "select count(*) from public.connections where tenant = $1 and holder is not null"
     " and lease_until > clock_timestamp()"
 )
-faults.declare(["organization.quiet", "organization.schema_dropped", "organization.removed"])
 
 
 async def delete_organization(
