@@ -120,7 +120,10 @@ class Rabbit(Server):
         self._distribution_port, self._epmd_port = free_port(), free_port()
 
     def command(self) -> list[str]:
-        return ["rabbitmq-server"]
+        # Debian's wrapper becomes another user, who may not enter our store. epmd as a daemon would outlive us.
+        direct = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+        server = str(direct) if direct.exists() else "rabbitmq-server"
+        return ["sh", "-c", f"epmd -port {self._epmd_port} & exec {server}"]
 
     def environment(self) -> Mapping[str, str]:
         own = {
