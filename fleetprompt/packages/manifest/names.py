@@ -16,7 +16,7 @@ SLUG: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MAX_SLUG: Final = 40
 KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 DOTTED: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,5}")
-PATTERN: Final = re.compile(r"[a-z][a-z0-9_]*(\.([a-z][a-z0-9_]*|\*)){1,5}")
+PATTERN: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,5}(\.\*)?")
 SCOPE: Final = re.compile(r"[a-z][a-z0-9_-]*([.:][a-z][a-z0-9_-]*){1,4}")
 
 

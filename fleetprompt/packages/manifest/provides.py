@@ -40,11 +40,12 @@ class AgentTemplate(Part):
 
 
 class WorkflowTemplate(Part):
-    """A workflow that the installation makes. on: the signals that start it; steps: as the runtime reads them."""
+    """A workflow that the installation makes; on, when, steps: as in `fleetprompt.runtime.workflows`."""
 
     name: Slug
     title: Line
     on: SignalPattern
+    when: dict[str, Any] = Field(default_factory=dict)
     steps: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=50)]
 
 
