@@ -14,7 +14,7 @@ NOWHERE = "postgresql://nobody:hunter2secret@127.0.0.1:1/none"
 
 
 COMMANDS = (
-    "demo", "up", "web", "worker", "listener", "migrate", "doctor", "trace", "org", "agent", "package", "signals",
+    "demo", "up", "web", "worker", "listener", "migrate", "doctor", "trace", "org", "member", "agent", "package", "signals",
     "directives", "executions", "jobs",
 )  # fmt: skip
 
