@@ -91,7 +91,7 @@ class WorkflowState(StrEnum):
 
 
 class WorkflowRunState(StrEnum):
-    """As an execution's, but that a run which failed stays so."""
+    """As an execution's."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -174,17 +174,17 @@ MACHINES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         queued="running failed canceled",
         running="waiting succeeded failed canceled",
         waiting="running failed canceled",
+        failed="queued",
         succeeded="",
-        failed="",
         canceled="",
     ),
     "workflow_step": _moves(
         pending="running skipped",
         running="waiting succeeded failed",
         waiting="succeeded failed",
+        failed="pending waiting",
         succeeded="",
         skipped="",
-        failed="",
     ),
     "job": _moves(
         available="dispatched running dead",

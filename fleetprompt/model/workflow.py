@@ -84,6 +84,7 @@ class WorkflowStep(TenantBase):
     name: Mapped[str]
     kind: Mapped[str]  # directive, agent, wait, emit
     state: Mapped[str]
+    round: Mapped[int] = mapped_column(server_default="0")  # how often a person had it begun anew
     input: Mapped[JsonObject | None]
     result: Mapped[JsonObject | None]
     directive_id: Mapped[UUID | None]

@@ -15,6 +15,7 @@ from fleetprompt.runtime.signals import NewSignal, emit
 from fleetprompt.runtime.signals.emit import SYSTEM
 from fleetprompt.runtime.signals.handle import handle_kind
 from fleetprompt.runtime.signals.retention import DAILY, retention_days, retention_kind
+from fleetprompt.runtime.workflows import register as workflows
 from fleetprompt.settings import Settings
 
 CHAT = {
@@ -52,6 +53,7 @@ def register_runtime(registry: Registry, models: ModelBoundary, settings: Settin
     directives.register(registry)
     executions.register(registry, models)
     answer.register(registry)
+    workflows.register(registry)
 
 
 def _death_kind(registry: Registry) -> JobKind:

@@ -27,13 +27,16 @@ INSERT INTO public.legal_move (machine, source, target) VALUES
     ('workflow_run', 'waiting', 'canceled'),
     ('workflow_run', 'waiting', 'failed'),
     ('workflow_run', 'waiting', 'running'),
+    ('workflow_run', 'failed', 'queued'),
     ('workflow_step', 'pending', 'running'),
     ('workflow_step', 'pending', 'skipped'),
     ('workflow_step', 'running', 'failed'),
     ('workflow_step', 'running', 'succeeded'),
     ('workflow_step', 'running', 'waiting'),
     ('workflow_step', 'waiting', 'failed'),
-    ('workflow_step', 'waiting', 'succeeded');
+    ('workflow_step', 'waiting', 'succeeded'),
+    ('workflow_step', 'failed', 'pending'),
+    ('workflow_step', 'failed', 'waiting');
 """
 
 

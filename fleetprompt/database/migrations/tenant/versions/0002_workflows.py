@@ -65,6 +65,7 @@ CREATE TABLE workflow_steps (
     name TEXT NOT NULL,
     kind TEXT NOT NULL,
     state TEXT NOT NULL,
+    round BIGINT DEFAULT 0 NOT NULL,
     input JSONB,
     result JSONB,
     directive_id UUID,

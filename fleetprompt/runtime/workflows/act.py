@@ -1,0 +1,202 @@
+"""Beginning a step: what it was begun with, and what it asks for, are one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from fleetprompt.kernel.errors import Conflict, FleetPromptError, InvalidInput, NotFound
+from fleetprompt.model import Installation, WorkflowStep
+from fleetprompt.model.states import AgentState, InstallationState, WorkflowStepState
+from fleetprompt.runtime.agents.manage import find_agent
+from fleetprompt.runtime.directives import NewDirective, request
+from fleetprompt.runtime.executions.start import NewExecution, start
+from fleetprompt.runtime.jobs import NewJob, Work, enqueue
+from fleetprompt.runtime.jobs.work import unknown_here
+from fleetprompt.runtime.moves import move
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import NewSignal, emit
+from fleetprompt.runtime.workflows.allowance import require_run
+from fleetprompt.runtime.workflows.conditions import all_hold
+from fleetprompt.runtime.workflows.definition import Step
+from fleetprompt.runtime.workflows.record import Run
+from fleetprompt.runtime.workflows.templates import fill_in, paths_in
+from fleetprompt.tenancy import TenantSession
+
+ASKS = "The workflow asks for approval."
+NOW = func.clock_timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A step in the hands of the transaction that begins it. input: the templates filled in."""
+
+    session: TenantSession
+    registry: Registry
+    run: Run
+    step: WorkflowStep
+    spec: Step
+    input: Mapping[str, Any]
+
+
+async def begin(session: TenantSession, registry: Registry, work: Work, run: Run, step: WorkflowStep) -> None:
+    """Leave the step succeeded, waiting, skipped or failed."""
+    spec = run.spec(step)
+    if spec.directive is not None and spec.directive not in registry.directives:
+        raise unknown_here(work, f"directive {spec.directive!r}")
+    if not all_hold(spec.when, run.context):
+        await move(session, step, WorkflowStepState.SKIPPED, finished_at=NOW())
+        return
+    try:
+        filled = fill_in(_given(spec), run.context)
+    except InvalidInput as error:
+        await move(session, step, WorkflowStepState.RUNNING, started_at=NOW())
+        await fail_step(session, step, error)
+        return
+    await move(session, step, WorkflowStepState.RUNNING, started_at=NOW(), input=filled)
+    try:
+        await ACTS[spec.kind](Begun(session, registry, run, step, spec, filled))
+    except FleetPromptError as error:  # raised before anything was written
+        await fail_step(session, step, error)
+
+
+async def fail_step(session: TenantSession, step: WorkflowStep, error: FleetPromptError) -> None:
+    """It cannot be done."""
+    failed = WorkflowStepState.FAILED
+    await move(session, step, failed, error_code=error.code, error=str(error), finished_at=NOW())
+
+
+def _given(spec: Step) -> dict[str, Any]:
+    """The part of a step in which templates are filled in."""
+    given: dict[str, dict[str, Any]] = {
+        "directive": {"params": spec.params},
+        "agent": {"input": spec.input},
+        "wait": {"seconds": spec.wait},
+        "emit": {"payload": spec.payload},
+    }
+    return given[spec.kind]
+
+
+async def _request_directive(begun: Begun) -> None:
+    """Its end wakes the run."""
+    row, spec, step = begun.run.row, begun.spec, begun.step
+    assert spec.directive is not None
+    new = NewDirective(
+        spec.directive,
+        begun.run.key(step),
+        begun.input["params"],
+        f"The workflow {begun.run.workflow.name} does its step {step.name}.",
+        begun.run.actor,
+        correlation_id=row.correlation_id,
+        causation_id=row.id,
+        installation_id=await _installation(begun),
+        lane=row.lane,
+        position=row.position,
+        approval_reason=ASKS if spec.approval == "ask" else None,
+    )
+    requested = await request(begun.session, begun.registry, new)
+    await move(begun.session, step, WorkflowStepState.WAITING, directive_id=requested.id)
+
+
+async def _start_agent(begun: Begun) -> None:
+    """Text that came through a template may be a stranger's: then the agent asks before it changes anything."""
+    row, spec = begun.run.row, begun.spec
+    assert spec.agent is not None
+    agent = await find_agent(begun.session, spec.agent)
+    assert agent is not None
+    if agent.state != AgentState.ACTIVE:
+        raise Conflict(
+            f"The agent {agent.name} is {agent.state}.", "fleetprompt agent resume lets it answer again."
+        )
+    await require_run(begun.session)
+    new = NewExecution(
+        agent,
+        begun.run.key(begun.step),
+        _request_of(begun),
+        row.correlation_id,
+        begun.run.actor,
+        signal_id=row.signal_id,
+        installation_id=row.installation_id,
+        lane=row.lane,
+        position=row.position,
+        tainted=any(paths_in(spec.input)),
+    )
+    execution_id, _ = await start(begun.session, begun.registry, new)
+    await move(begun.session, begun.step, WorkflowStepState.WAITING, execution_id=execution_id)
+
+
+def _request_of(begun: Begun) -> dict[str, Any]:
+    workflow = begun.run.workflow
+    return {
+        "text": begun.input["input"],
+        "author_kind": "workflow",
+        "person_id": f"workflow:{workflow.id}",
+        "person_name": workflow.name,
+    }
+
+
+async def _wait(begun: Begun) -> None:
+    """In no lane: a conversation does not stand still while a workflow rests."""
+    row, seconds = begun.run.row, float(begun.input["seconds"])
+    timer = NewJob(
+        "workflow.run",
+        {"run_id": str(row.id)},
+        delay_s=seconds,
+        unique_key=f"workflow_run:{row.id}:{begun.step.index}",
+        correlation_id=row.correlation_id,
+    )
+    await enqueue(begun.session, timer)
+    wake_at = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    await move(begun.session, begun.step, WorkflowStepState.WAITING, wake_at=wake_at)
+
+
+async def _emit(begun: Begun) -> None:
+    row, step = begun.run.row, begun.step
+    assert begun.spec.emit is not None
+    new = NewSignal(
+        begun.spec.emit,
+        begun.input["payload"],
+        begun.run.actor,
+        dedupe_key=begun.run.key(step),
+        correlation_id=row.correlation_id,
+        causation_id=row.id,
+        installation_id=row.installation_id,
+        conversation_id=row.conversation_id,
+        lane=row.lane,
+        position=row.position,
+    )
+    told = await emit(begun.session, begun.registry, new)
+    done = {"result": {"signal_id": str(told.id)}, "signal_id": told.id, "finished_at": NOW()}
+    await move(begun.session, step, WorkflowStepState.SUCCEEDED, **done)
+
+
+ACTS: Mapping[str, Callable[[Begun], Awaitable[None]]] = {
+    "directive": _request_directive,
+    "agent": _start_agent,
+    "wait": _wait,
+    "emit": _emit,
+}
+
+
+async def _installation(begun: Begun) -> UUID | None:
+    """The one that the step names, else the signal's own. Raises NotFound, Conflict."""
+    if begun.spec.installation is None:
+        return begun.run.row.installation_id
+    package, _, name = begun.spec.installation.partition(":")
+    query = select(Installation.id).where(
+        Installation.package == package, Installation.state != InstallationState.UNINSTALLED
+    )
+    if name:
+        query = query.where(Installation.name == name)
+    found = list(await begun.session.scalars(query.limit(2)))
+    if not found:
+        raise NotFound(
+            f"There is no installation {begun.spec.installation!r}.", "See: fleetprompt package status"
+        )
+    if len(found) > 1:
+        raise Conflict(f"There are several installations of {package!r}.", f"Write which: {package}:NAME.")
+    return found[0]
