@@ -9,6 +9,7 @@ import structlog
 
 from bench import ingest, jobs, mentions
 from bench.figure import Figure, report
+from bench.server import durable_server
 from tests.connected import connected_house
 from tests.house import fresh_house
 from tests.town import town
@@ -17,12 +18,13 @@ from tests.town import town
 async def measure_all() -> list[Figure]:
     """Each on a house of its own."""
     figures = []
-    async with connected_house() as stage:
-        figures.append(await ingest.measure(stage))
-    async with fresh_house() as house:
-        figures.append(await jobs.measure(house))
-    async with town() as play:
-        figures.append(await mentions.measure(play))
+    async with durable_server():
+        async with connected_house() as stage:
+            figures += await ingest.measure(stage)
+        async with fresh_house() as house:
+            figures.append(await jobs.measure(house))
+        async with town() as play:
+            figures.append(await mentions.measure(play))
     return figures
 
 

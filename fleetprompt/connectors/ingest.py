@@ -6,12 +6,13 @@ and one after it finds every event known by its key. Our own posts are projected
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+from pydantic_core import to_json
 from sqlalchemy import text
 
 from adapters.contract import AuthorKind, Cursor, EventKind, Inbound
@@ -213,7 +214,7 @@ class _Batch:
             conversation_id = self.conversations[conversation_key(event.place, event.external_id)]
         return NewSignal(
             OF_EVENT[event.kind],
-            clean(_payload(source, event, conversation_id, message_id)),
+            _clean(_payload(source, event, conversation_id, message_id)),
             Actor(ACTOR_OF[event.author.kind], event.author.id, clean_text(event.author.name)),
             dedupe_key=f"{self.installation_id}:{event.event_key}",
             installation_id=self.installation_id,
@@ -229,9 +230,18 @@ def _is_projected(event: Inbound) -> bool:
     return event.kind in ABOUT_MESSAGES and event.author.kind is not AuthorKind.SYSTEM
 
 
+def _clean(payload: dict[str, Any]) -> dict[str, Any]:
+    """As `kernel.json.clean`; the usual message holds nothing to be cleaned, and one look at its JSON tells."""
+    try:
+        is_clean = b"\\u0000" not in to_json(payload)
+    except ValueError:  # half of a surrogate pair
+        is_clean = False
+    return payload if is_clean else dict(clean(payload))
+
+
 def _payload(
     source: Source, event: Inbound, conversation_id: UUID | None, message_id: UUID | None
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     author, place = event.author, event.place
     return {
         "installation_id": str(source.installation_id),

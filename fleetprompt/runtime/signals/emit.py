@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import select, text
 
 from fleetprompt.kernel import clock
@@ -175,7 +175,7 @@ def _row(signal_id: SignalId, new: NewSignal, retention: str) -> dict[str, Any]:
         "actor_name": new.actor.name,
         "installation_id": new.installation_id,
         "conversation_id": new.conversation_id,
-        "payload": json.dumps({**new.payload, **_order(new)}),
+        "payload": to_json({**new.payload, **_order(new)}).decode(),
         "retention": retention,
         "occurred_at": new.occurred_at or clock.now(),
         "body": new.raw,
