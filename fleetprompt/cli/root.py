@@ -19,12 +19,13 @@ from fleetprompt.cli.signals import signals
 from fleetprompt.cli.skills import skills
 from fleetprompt.cli.trace import trace
 
+from fleetprompt.cli.workflows import workflows
 click.rich_click.COMMAND_GROUPS = {
     "fleetprompt": [
         {"name": "See it", "commands": ["demo"]},
         {"name": "Run it", "commands": ["up", "web", "worker", "listener", "migrate"]},
         {"name": "Look after it", "commands": ["doctor", "trace"]},
-        {"name": "Set it up", "commands": ["org", "member", "agent", "package", "skills"]},
+        {"name": "Set it up", "commands": ["org", "member", "agent", "package", "skills", "workflow"]},
         {"name": "What happened", "commands": ["signals", "executions", "directives", "jobs"]},
     ]
 }
@@ -43,5 +44,5 @@ def cli() -> None:
 
 for command in (demo, up, web, worker, listener, migrate, doctor, trace, organizations, members, agents):
     cli.add_command(command)
-for command in (packages, skills, signals, executions, directives, jobs):
+for command in (packages, skills, workflows, signals, executions, directives, jobs):
     cli.add_command(command)

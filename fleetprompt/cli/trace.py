@@ -20,9 +20,9 @@ NODE = ("kind", "id", "name", "state", "began_at", "ended_at", "duration_ms", "c
 
 
 @click.command(
-    help=f"""The chain that an ID belongs to: signal, execution, model and tool calls, directives, effects.
+    help=f"""The chain that an ID belongs to: signal, execution, model and tool calls, workflow, directives, effects.
 
-ID is that of a signal, an execution, a directive, an effect (or its key), a job, a correlation, or of a post in the
+ID is that of a signal, an execution, a workflow's run, a directive, an effect (or its key), a job, a correlation, or of a post in the
 channel.
 
 {options.fields(FIELDS)} Each node has: {", ".join(NODE)}, and the facts of its kind."""

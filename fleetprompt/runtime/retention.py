@@ -1,6 +1,6 @@
 """Records grow with every message: once they are over, they are kept as long as the facts of their class.
 
-Runs with their calls, and messages, as long as lifecycle facts; directives with their effects as long as the audit;
+Runs, of agents with their calls and of workflows with their steps, and messages, as long as lifecycle facts; directives with their effects as long as the audit;
 dead letters as long as ordinary facts. Ids are UUIDv7, so age is a range of the primary key.
 """
 
@@ -22,6 +22,12 @@ DAY_MS = 24 * 3600 * 1000
 
 _REMOVE = {
     "executions": ("lifecycle", "state in ('succeeded', 'failed', 'canceled')"),
+    "workflow_runs": (
+        "lifecycle",
+        # For as long as its signal could be replayed: the run is what keeps it from being run again.
+        "state in ('succeeded', 'failed', 'canceled')"
+        " and not exists (select from signals where signals.id = workflow_runs.signal_id)",
+    ),
     "directives": ("audit", "state in ('succeeded', 'failed', 'canceled')"),
     "messages": ("lifecycle", "true"),
     "conversations": (

@@ -1,5 +1,7 @@
 """The trace of one thing: signal -> execution (model calls, tool calls) -> directives (effects) -> result signals.
 
+A workflow's run stands below its signal, with its steps; below each step what it asked for.
+
 Everything with one correlation id is one trace, and what led to what makes it a tree. Pure data, without any text that
 a person or a model wrote; `trace_text` shows it, `as_json` hands it on.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,14 +18,26 @@ from uuid import UUID
 from sqlalchemy import select
 
 from fleetprompt.kernel.ids import TenantSlug
-from fleetprompt.model import Agent, Directive, Effect, Execution, Job, ModelCall, Signal, ToolCallRecord
+from fleetprompt.model import (
+    Agent,
+    Directive,
+    Effect,
+    Execution,
+    Job,
+    ModelCall,
+    Signal,
+    ToolCallRecord,
+    Workflow,
+    WorkflowRun,
+    WorkflowStep,
+)
 from fleetprompt.runtime.trace_find import find_correlation
 from fleetprompt.tenancy import Tenancy, TenantSession
 
 
 @dataclass(slots=True)
 class Node:
-    """One thing that happened. kind: signal, execution, model_call, tool_call, directive, effect.
+    """One thing that happened. kind: signal, execution, model_call, tool_call, directive, effect, workflow_run, workflow_step.
 
     began_at to ended_at is how long it took; a fact takes no time, and what goes on has no end yet.
     """
@@ -124,23 +138,42 @@ class _Nodes:
 
 async def _nodes(session: TenantSession, correlation_id: UUID) -> _Nodes:
     nodes = _Nodes()
+    by_step = await _add_workflows(session, nodes, correlation_id)
     for signal in await session.scalars(select(Signal).where(Signal.correlation_id == correlation_id)):
-        nodes.add(_signal(signal), signal.causation_id)
+        nodes.add(_signal(signal), by_step.get(signal.id), signal.causation_id)
     runs = select(Execution, Agent.name).join(Agent).where(Execution.correlation_id == correlation_id)
     executions = (await session.execute(runs)).all()
     for execution, agent in executions:
-        nodes.add(_execution(execution, agent), execution.signal_id)
+        nodes.add(_execution(execution, agent), by_step.get(execution.id), execution.signal_id)
     by_directive = await _add_calls(session, nodes, [execution.id for execution, _ in executions])
     directives = list(
         await session.scalars(select(Directive).where(Directive.correlation_id == correlation_id))
     )
     for directive in directives:
-        parents = (by_directive.get(directive.id), directive.execution_id, directive.causation_id)
-        nodes.add(_directive(directive), *parents)
+        asked = by_directive.get(directive.id) or by_step.get(directive.id)
+        nodes.add(_directive(directive), asked, directive.execution_id, directive.causation_id)
     of_these = Effect.directive_id.in_([directive.id for directive in directives])
     for effect in await session.scalars(select(Effect).where(of_these)):
         nodes.add(_effect(effect), effect.directive_id)
     return nodes
+
+
+async def _add_workflows(session: TenantSession, nodes: _Nodes, correlation_id: UUID) -> dict[UUID, UUID]:
+    """What a step asked for or told -> the step."""
+    asked: dict[UUID, UUID] = {}
+    query = select(WorkflowRun, Workflow.name).join(Workflow, Workflow.id == WorkflowRun.workflow_id)
+    runs = (await session.execute(query.where(WorkflowRun.correlation_id == correlation_id))).all()
+    for run, name in runs:
+        nodes.add(_workflow_run(run, name), run.signal_id)
+    of_these = select(WorkflowStep).where(WorkflowStep.run_id.in_([run.id for run, _ in runs]))
+    latest: dict[UUID, datetime] = {}
+    for step in await session.scalars(of_these.order_by(WorkflowStep.run_id, WorkflowStep.index)):
+        began_at = max(step.started_at or step.created_at, latest.get(step.run_id, step.created_at))
+        latest[step.run_id] = began_at + timedelta(microseconds=1)  # in order, begun or not
+        nodes.add(_workflow_step(step, began_at), step.run_id)
+        ids = (step.directive_id, step.execution_id, step.signal_id)
+        asked |= {asked_for: step.id for asked_for in ids if asked_for is not None}
+    return asked
 
 
 async def _add_calls(session: TenantSession, nodes: _Nodes, executions: Sequence[UUID]) -> dict[UUID, UUID]:
@@ -192,6 +225,16 @@ def _execution(row: Execution, agent: str) -> Node:
         "started_at",
     )
     return Node("execution", row.id, agent, row.state, row.created_at, row.finished_at, _facts(row, names))
+
+
+def _workflow_run(row: WorkflowRun, name: str) -> Node:
+    names = ("version", "depth", "error_code", "error", "started_at")
+    return Node("workflow_run", row.id, name, row.state, row.created_at, row.finished_at, _facts(row, names))
+
+
+def _workflow_step(row: WorkflowStep, began_at: datetime) -> Node:
+    facts = {**_facts(row, ("index", "error_code", "error")), "does": row.kind}
+    return Node("workflow_step", row.id, row.name, row.state, began_at, row.finished_at, facts)
 
 
 def _model_call(row: ModelCall) -> Node:

@@ -9,7 +9,18 @@ from sqlalchemy import ColumnElement, Select, select
 
 from fleetprompt.kernel.errors import NotFound
 from fleetprompt.kernel.ids import TenantSlug
-from fleetprompt.model import Directive, Effect, Execution, Job, Message, ModelCall, Signal, ToolCallRecord
+from fleetprompt.model import (
+    Directive,
+    Effect,
+    Execution,
+    Job,
+    Message,
+    ModelCall,
+    Signal,
+    ToolCallRecord,
+    WorkflowRun,
+    WorkflowStep,
+)
 from fleetprompt.tenancy import Tenancy
 
 Chain = Select[UUID]
@@ -24,7 +35,7 @@ async def find_correlation(tenancy: Tenancy, tenant: TenantSlug, wanted: str) ->
     if found is None:
         raise NotFound(
             f"Nothing in {tenant!r} has the id {wanted[:80]!r}.",
-            "Give the id of a signal, an execution, a directive, an effect, a job or a post; another organization's are not seen.",
+            "Give the id of a signal, an execution, a workflow's run, a directive, an effect, a job or a post; another organization's are not seen.",
         )
     return found
 
@@ -59,6 +70,15 @@ def _by_id(wanted: UUID) -> list[Chain]:
             ToolCallRecord.id == wanted
         ),
         call.join(ModelCall, ModelCall.execution_id == Execution.id).where(ModelCall.id == wanted),
+        *_by_workflow(wanted),
+    ]
+
+
+def _by_workflow(wanted: UUID) -> list[Chain]:
+    run = select(WorkflowRun.correlation_id)
+    return [
+        run.where(WorkflowRun.id == wanted),
+        run.join(WorkflowStep, WorkflowStep.run_id == WorkflowRun.id).where(WorkflowStep.id == wanted),
     ]
 
 

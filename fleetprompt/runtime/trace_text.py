@@ -8,7 +8,14 @@ from typing import Any, Final
 
 from fleetprompt.runtime.trace import Node, Trace
 
-KINDS: Final = {"model_call": "model", "tool_call": "tool"}
+KINDS: Final = {
+    "model_call": "model",
+    "tool_call": "tool",
+    "workflow_run": "workflow",
+    "workflow_step": "step",
+}
+WITH_ERROR: Final = ("execution", "directive", "effect", "workflow_run", "workflow_step")
+WITH_ID: Final = ("execution", "directive", "workflow_run")
 
 
 def trace_lines(trace: Trace) -> list[str]:
@@ -64,11 +71,11 @@ def _facts(node: Node) -> Iterable[str]:
         yield from _attempts(facts)
     if node.kind == "effect":
         yield from _sent(facts)
-    if node.kind in ("execution", "directive", "effect") and facts.get("error"):
+    if node.kind == "workflow_run":
+        yield f"version {facts['version']}" + (f", depth {facts['depth']}" if facts["depth"] > 1 else "")
+    if node.kind in WITH_ERROR and facts.get("error"):
         yield f"({facts['error']})"
-    if node.kind == "signal":
-        return
-    yield str(node.id) if node.kind in ("execution", "directive") else ""
+    yield str(node.id) if node.kind in WITH_ID else ""
 
 
 def _attempts(facts: dict[str, Any]) -> Iterable[str]:

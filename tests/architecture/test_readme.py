@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import rich_click as click
 
-from fleetprompt.cli import directives, executions, packages, trace
+from fleetprompt.cli import directives, executions, packages, trace, workflows
 from fleetprompt.cli.root import cli
 from fleetprompt.settings import Settings
 from tests.readme import README, ROOT, section, spans
@@ -65,6 +65,7 @@ def test_the_fields_of_nested_objects_are_those_of_the_readme() -> None:
         ("executions show", "tool_call_records"): executions.TOOL_CALL,
         ("package list", "settings"): packages.SETTING,
         ("trace", "roots"): trace.NODE,
+        ("workflow run-show", "steps"): workflows.STEP,
     }
 
 
