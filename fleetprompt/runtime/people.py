@@ -21,6 +21,7 @@ NAMES = {
 }
 USER: Final = "user:"
 """Before the id of an actor who is one of our users, and not, say, an account of a chat server."""
+PROGRAMS: Final = ("agent", "integration")
 
 
 def register(registry: Registry) -> None:
@@ -52,12 +53,22 @@ def as_actor(member: Member) -> Actor:
 
 
 def user_id_of(actor_id: str) -> UUID | None:
-    """The user behind an actor's id; None for an actor who is none of our users."""
-    return UUID(actor_id.removeprefix(USER)) if actor_id.startswith(USER) else None
+    """The user behind an actor's id; None for an actor who is none of our users. Raises NotAllowed for no id."""
+    if not actor_id.startswith(USER):
+        return None
+    try:
+        return UUID(actor_id.removeprefix(USER))
+    except ValueError:
+        raise NotAllowed("This names a user by something that is no id.") from None
 
 
 async def require_right(session: TenantSession, by: Actor, at_least: Role) -> None:
-    """Asked of users alone: the operator of the machine has every right. Raises NotAllowed."""
+    """Asked of users: the operator of the machine has every right, a program none. Raises NotAllowed.
+
+    Whoever lets the people of a chat server decide names them as users of ours first (`as_actor`).
+    """
+    if by.kind in PROGRAMS:
+        raise NotAllowed("This is for a person to decide, and no program.", "Let a member do it.")
     user_id = user_id_of(by.id)
     if user_id is not None:
         await require_member_here(session, user_id, at_least)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from fleetprompt.accounts import Role, find_member, find_user, members, require_member, require_member_here
@@ -208,6 +209,13 @@ async def test_in_the_registry_the_tenants_tables_are_out_of_reach(house: House)
     with pytest.raises(DBAPIError, match="permission denied"):
         async with house.tenancy.session(ACME) as session, in_registry(session):
             await session.execute(text("select id from org_acme.signals"))
+
+
+@pytest.mark.parametrize("table", ["users", "memberships"])
+async def test_a_tenants_own_role_sees_no_people_at_all(house: House, table: str) -> None:
+    await joins(house, "Ada")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await house.tenant_rows(ACME, f"select * from public.{table}")
 
 
 async def test_an_organization_that_is_not_there_has_no_members(house: House) -> None:

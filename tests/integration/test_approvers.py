@@ -12,6 +12,7 @@ from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.runtime.directives import decide
 from fleetprompt.runtime.people import as_actor
 from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import Actor
 from tests.directives import FarSide, ask, registry_for, run_once, run_out, signals, the_directive
 from tests.house import ACME, GLOBEX, House
 from tests.members import changed, joins
@@ -92,6 +93,25 @@ async def test_an_owner_of_another_organization_decides_nothing_here(
     asked = await ask(house, registry, approval_reason="It costs money.")
     with pytest.raises(NotAllowed, match="no member of acme"):
         await decided(house, registry, what, asked.id, ada)
+    assert (await ended(house))[0] == "awaiting_approval"
+
+
+@pytest.mark.parametrize("what", NAMES)
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (Actor("agent", "a1", "Fleet"), "for a person to decide"),
+        (Actor("integration", "hook"), "for a person to decide"),
+        (Actor("human", "user:ada"), "something that is no id"),
+    ],
+)
+async def test_no_program_decides_and_nobody_who_only_says_so(
+    house: House, registry: Registry, what: str, program: Actor, why: str
+) -> None:
+    asked = await ask(house, registry, approval_reason="It costs money.")
+    with pytest.raises(NotAllowed, match=why):
+        async with house.tenancy.session(ACME) as session:
+            await getattr(decide, what)(session, registry, asked.id, program, **VALUES.get(what, {}))
     assert (await ended(house))[0] == "awaiting_approval"
 
 
