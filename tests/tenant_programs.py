@@ -7,6 +7,7 @@ from pathlib import Path
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.tenancy import removal, suspension
 from fleetprompt.tenancy.export import export_organization
+from fleetprompt.tenancy.move_in import import_database
 from fleetprompt.tenancy.restore import restore_organization
 from tests.programs import opened
 
@@ -33,3 +34,9 @@ async def restore(url: str, path: str) -> None:
     """Make it from a file."""
     async with opened(url) as database:
         await restore_organization(database, Path(path))
+
+
+async def move_in(url: str, path: str) -> None:
+    """Fill an empty database from a file."""
+    async with opened(url) as database:
+        await import_database(database, Path(path))

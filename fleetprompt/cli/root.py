@@ -5,6 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from fleetprompt.cli.agents import agents
+from fleetprompt.cli.database import database
 from fleetprompt.cli.demo import demo
 from fleetprompt.cli.directives import directives
 from fleetprompt.cli.doctor import doctor
@@ -18,12 +19,12 @@ from fleetprompt.cli.processes import listener, up, web, worker
 from fleetprompt.cli.signals import signals
 from fleetprompt.cli.skills import skills
 from fleetprompt.cli.trace import trace
-
 from fleetprompt.cli.workflows import workflows
+
 click.rich_click.COMMAND_GROUPS = {
     "fleetprompt": [
         {"name": "See it", "commands": ["demo"]},
-        {"name": "Run it", "commands": ["up", "web", "worker", "listener", "migrate"]},
+        {"name": "Run it", "commands": ["up", "web", "worker", "listener", "migrate", "database"]},
         {"name": "Look after it", "commands": ["doctor", "trace"]},
         {"name": "Set it up", "commands": ["org", "member", "agent", "package", "skills", "workflow"]},
         {"name": "What happened", "commands": ["signals", "executions", "directives", "jobs"]},
@@ -42,7 +43,20 @@ def cli() -> None:
     """
 
 
-for command in (demo, up, web, worker, listener, migrate, doctor, trace, organizations, members, agents):
+for command in (
+    demo,
+    up,
+    web,
+    worker,
+    listener,
+    migrate,
+    database,
+    doctor,
+    trace,
+    organizations,
+    members,
+    agents,
+):
     cli.add_command(command)
 for command in (packages, skills, workflows, signals, executions, directives, jobs):
     cli.add_command(command)

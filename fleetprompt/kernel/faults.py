@@ -32,6 +32,8 @@ _POINTS: set[str] = {
     "organization.removed",
     "export.table_written",
     "restore.loaded",
+    "move.tenant_loaded",
+    "move.registry_loaded",
     "membership.written",
 }
 _armed: dict[str, int] = {}
