@@ -17,8 +17,8 @@ def told(one: PackageInfo) -> str:
     lines += [line.rstrip() for line in one.description.strip().splitlines()]
     if one.reason:
         lines.append(f"{one.state.capitalize()}: {one.reason}.")
-    if not one.installable:
-        lines.append("Not installable yet: this program has no connector for it.")
+    if one.problem:
+        lines.append(one.problem)
     for title, rows in _sections(one):
         lines += ["", f"{title}:", *(f"  {row}" for row in rows)]
     return "\n".join(lines)

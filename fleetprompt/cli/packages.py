@@ -116,6 +116,8 @@ def _available(installer: Installer) -> dict[str, Any]:
 @packages.command(
     help=f"""Install a package: its settings are tried on the far side, then it listens.
 
+Without a version (mattermost@1.0.0) the highest of the registry that is not withdrawn.
+
 fleetprompt package install mattermost --org acme --set server_url=https://chat.example.org --set team=main
 --secret bot_token=env:BOT_TOKEN
 
@@ -227,20 +229,22 @@ def _refuse_secret_settings(house: House, package: str, given: Given) -> None:
     from fleetprompt.cli.secrets import ADVICE
     from fleetprompt.kernel.errors import InvalidInput
 
-    for name in house.services.packages.installers.find(package).secrets:
+    installer = house.services.packages.installers.by_package.get(package)
+    for name in installer.secrets if installer is not None else ():
         if name in given.get("config", {}):
             raise InvalidInput(f"{name} is a secret, not a setting.", ADVICE.format(name=name))
 
 
 def _ask(verb: str, package: str, org: str, name: str, as_json: bool, given: Given) -> None:
     """Record what is asked for, see it done (here, if no worker is faster), and say what came of it."""
+    slug = package.partition("@")[0] if verb == "install" else package
 
     async def act(house: House) -> tuple[Asked, Ended]:
         from fleetprompt.packages import lifecycle
         from fleetprompt.packages.inline import run_now
 
         tenant = await require_org(house, org)
-        _refuse_secret_settings(house, package, given)
+        _refuse_secret_settings(house, slug, given)
         handler = getattr(lifecycle, verb)
         asked = await handler(house.services.packages, tenant, package, actor=operator(), name=name, **given)
         return asked, await run_now(house.services.packages, tenant, asked.directive_id)
@@ -248,9 +252,9 @@ def _ask(verb: str, package: str, org: str, name: str, as_json: bool, given: Giv
     asked, ended = in_house(act)
     if as_json:
         ids = output.pick(asked, IDS)
-        output.show_json([{"package": package, "name": name, **ids, **output.pick(ended, END)}])
+        output.show_json([{"package": slug, "name": name, **ids, **output.pick(ended, END)}])
     elif ended.succeeded:
-        output.say(_done(verb, package, org, ended.receipt))
+        output.say(_done(verb, slug, org, ended.receipt))
     else:
         output.warn(output.harmless(ended.error or f"The directive is {ended.state}."))
     sys.exit(0 if ended.succeeded else 1)

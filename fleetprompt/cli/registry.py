@@ -22,7 +22,7 @@ FOUND = ("package", "version", "name", "author", "category", "kind", "summary", 
 VERSION = ("version", "state", "reason", "published_at")
 INFO = (
     "package", "version", "name", "author", "category", "kind", "summary", "description", "platform", "state", "reason",
-    "installable", "digest", "key", "provides", "requires", "plan", "signals", "directives", "permissions", "config",
+    "problem", "digest", "key", "provides", "requires", "plan", "signals", "directives", "permissions", "config",
     "credentials", "limits", "health", "uninstall", "value", "versions",
 )  # fmt: skip
 WITHDRAWN = ("package", "version", "state", "reason")

@@ -26,6 +26,8 @@ class Installation(TenantBase):
     start_at_ms: Mapped[int]  # older mentions are history
     generation: Mapped[int]
     error: Mapped[str | None]
+    package_digest: Mapped[str | None]  # of the signed manifest; NULL = installed before there was a registry
+    config_version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

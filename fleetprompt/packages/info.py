@@ -9,7 +9,17 @@ from typing import Any
 from fleetprompt.kernel.errors import Conflict
 from fleetprompt.packages.house import House
 from fleetprompt.packages.manifest import Manifest
-from fleetprompt.packages.published import Published, choose, find_version, search, split_pin, versions_of
+from fleetprompt.packages.planning import plan, require_installer
+from fleetprompt.packages.published import (
+    Published,
+    choose,
+    find_version,
+    refuse_platform,
+    refuse_revoked,
+    search,
+    split_pin,
+    versions_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +39,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class PackageInfo:
-    """One version in full. plan: what an install would add, in order, as `mattermost 1.0.0`."""
+    """One version in full. plan: what an install would add, in order, as `mattermost 1.0.0`.
+
+    problem: why it cannot be installed now, if so.
+    """
 
     package: str
     version: str
@@ -42,7 +55,7 @@ class PackageInfo:
     platform: str
     state: str
     reason: str | None
-    installable: bool
+    problem: str | None
     digest: str
     key: str
     provides: dict[str, Any]
@@ -69,7 +82,7 @@ async def find_packages(house: House, words: str = "") -> Sequence[Found]:
     for package in await search(house.tenancy.database, words):
         chosen = await _shown(house, package.slug, None)
         told = {name: getattr(package, name) for name in TOLD}
-        installable = is_installable(house, package.slug) and chosen.state != "revoked"
+        installable = package.slug in house.installers.by_package and chosen.state != "revoked"
         found.append(
             Found(package.slug, chosen.row.version, **told, state=chosen.state, installable=installable)
         )
@@ -83,15 +96,16 @@ async def describe(house: House, package: str) -> PackageInfo:
     manifest = shown.verified()
     words = manifest.model_dump(mode="json", by_alias=True)
     told = {name: words[name] for name in INFO_OF_MANIFEST}
+    planned, problem = await _plan(house, shown, manifest)
     return PackageInfo(
         package=slug,
         version=manifest.version,
         state=shown.state,
         reason=shown.reason,
-        installable=can_install(house, manifest) and shown.state != "revoked",
+        problem=problem,
         digest=shown.row.digest,
         key=shown.row.key_id,
-        plan=await plan_lines(house, shown),
+        plan=planned,
         versions=[_version(one) for one in await versions_of(house.tenancy.database, slug)],
         **told,
     )
@@ -103,19 +117,20 @@ INFO_OF_MANIFEST = (
 )  # fmt: skip
 
 
-def is_installable(house: House, slug: str) -> bool:
-    """Whether this program has what the package binds."""
-    return slug in house.installers.by_package
-
-
-def can_install(house: House, manifest: Manifest) -> bool:
-    """The same, of a manifest."""
-    return is_installable(house, manifest.slug)
-
-
-async def plan_lines(house: House, shown: Published) -> list[str]:
-    """What would be installed."""
-    return [shown.label]
+async def _plan(house: House, shown: Published, manifest: Manifest) -> tuple[list[str], str | None]:
+    """What would be installed, and what stands in the way."""
+    try:
+        refuse_revoked(shown)
+        refuse_platform(manifest)
+        candidates = await plan(house.tenancy.database, manifest)
+        labels = [one.manifest.label for one in candidates]
+    except Conflict as conflict:
+        return [], str(conflict)
+    try:
+        require_installer(house, manifest)
+    except Conflict as conflict:
+        return labels, str(conflict)
+    return labels, None
 
 
 async def _shown(house: House, slug: str, version: str | None) -> Published:

@@ -20,7 +20,8 @@ from fleetprompt.model.states import DirectiveState, InstallationState
 from fleetprompt.packages.checking import check_agents, check_secrets, checked_config, digest
 from fleetprompt.packages.find import find_installation, live_installations
 from fleetprompt.packages.house import House
-from fleetprompt.packages.installers import Installer
+from fleetprompt.packages.planning import Chosen, choose_for, recheck
+from fleetprompt.packages.settings_schema import check_settings
 from fleetprompt.packages.telling import tell
 from fleetprompt.runtime.directives import NewDirective, Requested, request
 from fleetprompt.runtime.signals import Actor
@@ -51,39 +52,58 @@ async def install(
 ) -> Asked:
     """Ask for an installation; the same once more finds what is there. Another try after a failure replaces it.
 
-    Raises NotFound for an unknown package, InvalidInput for settings or secrets, Conflict if it is installed already.
+    package: `slug`, or `slug@version`. Raises NotFound for an unknown one, InvalidInput for settings or secrets,
+    Conflict if it is installed already or cannot be (revoked, missing what it needs), SignatureRefused.
     """
-    installer = house.installers.find(package)
+    chosen = await choose_for(house, tenant, package)
     if name:
         checked_name(name, "An installation's name")
-    settings = checked_config(installer, config)
-    check_secrets(installer, secrets)
+    settings = checked_config(chosen.installer, config)
+    check_settings(chosen.manifest, settings)
+    check_secrets(chosen.installer, secrets)
     await house.vault.key_of(tenant)
+    slug = chosen.manifest.slug
     try:
         async with house.tenancy.session(tenant) as session:
             await check_agents(session, settings)
-            existing = [one for one in await live_installations(session, package) if one.name == name]
+            existing = [one for one in await live_installations(session, slug) if one.name == name]
             if existing and existing[0].state not in UNFINISHED:
+                _require_version(existing[0], chosen)
                 return await _same(house, session, existing[0], settings, secrets, actor)
-            installation = existing[0] if existing else _new_row(installer, name)
+            installation = existing[0] if existing else _new_row(slug, name)
+            _of_version(installation, chosen)
             return await _ask_to_install(house, session, installation, settings, secrets, actor)
     except IntegrityError as error:
         raise Conflict(
-            f"{package} was installed at this very moment.", "Look: fleetprompt package status"
+            f"{slug} was installed at this very moment.", "Look: fleetprompt package status"
         ) from error
 
 
-def _new_row(installer: Installer, name: str) -> Installation:
+def _new_row(slug: str, name: str) -> Installation:
     return Installation(
         id=new_id(),
-        package=installer.package,
-        version=installer.version,
+        package=slug,
         name=name,
         state=InstallationState.REQUESTED,
         account={},
         start_at_ms=0,
         generation=0,
     )
+
+
+def _of_version(installation: Installation, chosen: Chosen) -> None:
+    """What did not get installed yet may become another version."""
+    installation.version = chosen.manifest.version
+    installation.package_digest = chosen.digest
+    installation.config_version = chosen.manifest.config.version
+
+
+def _require_version(installation: Installation, chosen: Chosen) -> None:
+    if chosen.is_pinned and installation.version != chosen.manifest.version:
+        raise Conflict(
+            f"{installation.package} {installation.version} is {installation.state} here already.",
+            "Give a second one a --name, or uninstall it first.",
+        )
 
 
 async def _ask_to_install(
@@ -148,9 +168,15 @@ async def configure(
     installer = house.installers.find(package)
     await house.vault.key_of(tenant)
     async with house.tenancy.session(tenant) as session:
+        present = await find_installation(session, package, name)
+    manifest = await recheck(
+        house.tenancy.database, present
+    )  # beside the tenant's transaction, which cannot see it
+    async with house.tenancy.session(tenant) as session:
         installation = await find_installation(session, package, name)
         _require(installation, *IN_USE, *UNFINISHED)
         settings = checked_config(installer, {**installation.config, **config})
+        check_settings(manifest, settings)
         await check_agents(session, settings)
         known = await house.vault.read_all(session, installation.id)
         check_secrets(installer, secrets, known=known)

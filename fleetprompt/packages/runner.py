@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import IntegrityError
 
 from fleetprompt.kernel.errors import FleetPromptError
-from fleetprompt.model import Directive
+from fleetprompt.model import Directive, Installation
 from fleetprompt.packages import directory
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Probe, ProbeFailed
+from fleetprompt.packages.planning import recheck
 from fleetprompt.packages.steps import Done, Step
 from fleetprompt.runtime.directives import Absent, Delivered, EffectTry, Outcome, Refused, RetryIn
 
@@ -54,6 +55,7 @@ class LifecycleEffector:
         """Begin, try, complete."""
         try:
             await self._house.vault.key_of(effect.tenant)
+            await self._recheck(effect)
             begun = await self._begin(effect)
             if isinstance(begun, Done):
                 return Delivered(begun.receipt)
@@ -69,6 +71,15 @@ class LifecycleEffector:
     async def look_up(self, effect: EffectTry) -> Absent:
         """Doing it again finds what is done."""
         return Absent()
+
+    async def _recheck(self, effect: EffectTry) -> None:
+        """What was chosen may have been revoked, or tampered with, since it was asked for."""
+        if not self._step.probes:
+            return
+        async with self._house.tenancy.session(effect.tenant) as session:
+            installation = await session.get(Installation, UUID(effect.request["installation_id"]))
+        assert installation is not None
+        await recheck(self._house.tenancy.database, installation)
 
     async def _begin(self, effect: EffectTry) -> Any:
         async with self._house.tenancy.session(effect.tenant) as session:
