@@ -47,6 +47,7 @@ class PgBroker(AsyncBroker):
         self.poll_every_s = poll_every_s
         self.held: dict[Fence, Claimed] = {}
         self.wake = asyncio.Event()
+        self._may_be_more = True  # than the last claim took
         self.sleeper = Sleeper(database, worker)
         self.sleeper.bells.append(self.wake)
 
@@ -68,12 +69,13 @@ class PgBroker(AsyncBroker):
         """Yield claimed jobs one by one; claims no more than there are free slots, and sleeps when there are none."""
         while True:
             self.wake.clear()
+            self._may_be_more = True
             jobs = await self._claim()
             for job in jobs:
                 yield self._message(job)
             if self.free_slots <= 0:
                 await self._wait_for_slot()
-            elif not jobs:
+            elif not jobs or not self._may_be_more:
                 await self._rest()
 
     @property
@@ -102,8 +104,9 @@ class PgBroker(AsyncBroker):
             await pause(error)
             return []
         self._hold(jobs)
+        self._may_be_more = len(jobs) == limit
         if jobs:
-            await self.sleeper.get_up()
+            self.sleeper.get_up()
         return jobs
 
     async def _wait_for_slot(self) -> None:

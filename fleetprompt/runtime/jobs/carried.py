@@ -51,7 +51,7 @@ class CarriedBroker(PgBroker):
     ) -> None:
         super().__init__(database, worker, kinds, slots=slots, lease_s=lease_s, poll_every_s=poll_every_s)
         self.url = url
-        self.link = Link(self._make_carrier, self._has_room, self.sleeper.ring, check_every_s)
+        self.link = Link(self._make_carrier, self._has_room, self.wake.set, self.sleeper.ring, check_every_s)
         self.dispatcher = Dispatcher(
             database,
             self.link,
@@ -88,7 +88,9 @@ class CarriedBroker(PgBroker):
     async def _claim(self) -> list[Claimed]:
         messages = self._next_arrived(self.free_slots)
         if messages:
-            return await self._accept(messages)
+            jobs = await self._accept(messages)
+            self.link.room.set()  # duplicates took no slot
+            return jobs
         return [] if self.link.is_up else await super()._claim()
 
     async def _rest(self) -> None:

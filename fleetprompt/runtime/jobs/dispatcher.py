@@ -55,7 +55,7 @@ class Dispatcher:
             return await nap(self.bell, self.poll_every_s)
         found = await dispatch.dispatch(self.database, self.batch, self.lease_s)
         if found.jobs:
-            await self.sleeper.get_up()
+            self.sleeper.get_up()
             await self._send(found)
         elif found.is_full or await self.sleeper.lie_down():
             await nap(self.bell, self.poll_every_s)

@@ -29,11 +29,13 @@ class Link:
         self,
         make: Callable[[], Awaitable[Carrier]],
         has_room: Callable[[], bool],
+        has_arrived: Callable[[], None],
         changed: Callable[[], None],
         check_every_s: float,
     ) -> None:
         self._make = make
         self._has_room = has_room
+        self._has_arrived = has_arrived
         self._changed = changed
         self._check_every_s = check_every_s
         self._carrier: Carrier | None = None
@@ -125,7 +127,7 @@ class Link:
                 message = await anext(messages)
                 assert isinstance(message, AckableMessage)
                 self.arrived.append(message)
-                self._changed()
+                self._has_arrived()
 
     async def _watch(self, carrier: Carrier) -> None:
         while True:

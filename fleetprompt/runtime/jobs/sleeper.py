@@ -24,7 +24,9 @@ class Sleeper:
     def __init__(self, database: Database, worker: str) -> None:
         self.database = database
         self.worker = worker
-        self.idle = False
+        self.idle = False  # as the database has it
+        self.asleep = False
+        self.rested = False  # slept since the last heartbeat
         self.bells: list[asyncio.Event] = []
         self._ear: asyncio.Task[None] | None = None
 
@@ -41,6 +43,7 @@ class Sleeper:
 
     async def lie_down(self) -> bool:
         """Whether we may sleep. The first time we only say so: a job may have come before it was said, so look again."""
+        self.asleep = self.rested = True
         if self.idle:
             return True
         try:
@@ -50,12 +53,14 @@ class Sleeper:
             await pause(error)
         return False
 
-    async def get_up(self) -> None:
-        """We sleep no more. If that cannot be said, the next heartbeat says it; the jobs are ours all the same."""
-        if self.idle:
-            self.idle = False
-            with contextlib.suppress(Exception):
-                await self._say(idle=False)
+    def get_up(self) -> None:
+        """We sleep no more. Nobody is told at once: a few jobs now and then are not worth a commit each way."""
+        self.asleep = False
+
+    def at_heartbeat(self) -> bool:
+        """What a heartbeat says of us: idle, unless we were up all the time since the last; then no commit need wake us."""
+        self.idle, self.rested = self.rested or self.asleep, self.asleep
+        return self.idle
 
     def ring(self) -> None:
         """Wake whoever sleeps here."""

@@ -136,7 +136,7 @@ class Worker:
     async def _enlist(self) -> None:
         values = {
             "id": self.id,
-            "idle": self.broker.sleeper.idle,
+            "idle": self.broker.sleeper.at_heartbeat(),
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "slots": self.settings.worker_slots,

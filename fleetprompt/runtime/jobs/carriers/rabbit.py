@@ -27,7 +27,7 @@ def rabbit(url: str, queue: str, slots: int) -> Carrier:
     }
     broker = AioPikaBroker(
         url,
-        qos=max(1, slots // 4),
+        qos=slots,
         exchange=Exchange(name=queue),
         task_queues=[Queue(name=queue, type=QueueType.CLASSIC, arguments=limits)],
         dead_letter_queue=Queue(name=f"{queue}.dead", type=QueueType.CLASSIC, arguments=limits),
