@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from fleetprompt.model import WorkflowStep
 from fleetprompt.model.states import WorkflowRunState, WorkflowStepState
-from fleetprompt.runtime.jobs.work import Work
+from fleetprompt.runtime.jobs.work import Postpone, Work
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.workflows import end
@@ -71,27 +71,28 @@ async def run_workflow(registry: Registry, work: Work, run_id: UUID) -> None:
 
 
 async def _go_on(registry: Registry, work: Work, run_id: UUID) -> bool:
-    """Whether there is more to do now; if not, the job ends in the same transaction."""
+    """Whether there is more to do now; if not, the job ends in the same transaction. Raises Postpone."""
+    goes_on: bool | Postpone = False
     async with work.step() as session:
         run = await load(session, run_id)
-        goes_on = run is not None and run.row.state in OPEN and await _advance(session, registry, work, run)
-        if not goes_on:
+        if run is not None and run.row.state in OPEN:
+            goes_on = await _advance(session, registry, work, run)
+        if goes_on is False:
             await work.conclude(session)
+    if isinstance(goes_on, Postpone):
+        raise goes_on
     return goes_on
 
 
-async def _advance(session: TenantSession, registry: Registry, work: Work, run: Run) -> bool:
+async def _advance(session: TenantSession, registry: Registry, work: Work, run: Run) -> bool | Postpone:
+    """Whether there is more to do now; Postpone: woken before the time."""
     match next_action(run):
         case Begin(step):
             await _be(session, run, WorkflowRunState.RUNNING)
             await begin(session, registry, work, run, step)
             return not await _rests(session, run, step)
         case Rest(step):
-            if await _is_due(session, step):
-                await _be(session, run, WorkflowRunState.RUNNING)
-                await move(session, step, WorkflowStepState.SUCCEEDED, result={}, finished_at=NOW())
-                return True
-            await _rests(session, run, step)
+            return await _rest(session, run, step)
         case Fail(step):
             await _be(session, run, WorkflowRunState.RUNNING)
             code = step.error_code or "failed"
@@ -119,8 +120,16 @@ async def _rests(session: TenantSession, run: Run, step: WorkflowStep) -> bool:
     return True
 
 
-async def _is_due(session: TenantSession, step: WorkflowStep) -> bool:
-    """Only the database's clock decides."""
+async def _rest(session: TenantSession, run: Run, step: WorkflowStep) -> bool | Postpone:
+    """Go on resting, unless it is time; only the database's clock decides that."""
     if step.wake_at is None:
+        await _rests(session, run, step)
         return False
-    return bool(await session.scalar(select(func.now() >= step.wake_at)))
+    now = (await session.execute(select(func.now()))).scalar_one()
+    left_s = (step.wake_at - now).total_seconds()
+    if left_s > 0:
+        await _rests(session, run, step)
+        return Postpone(left_s, "the workflow rests")
+    await _be(session, run, WorkflowRunState.RUNNING)
+    await move(session, step, WorkflowStepState.SUCCEEDED, result={}, finished_at=NOW())
+    return True
