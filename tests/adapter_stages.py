@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from adapters.contract import Adapter, Edits, Inbound, LooksUp, Observer, Place, Types
+from adapters.contract import Adapter, Inbound, LooksUp, Observer, Place
 from adapters.errors import OutcomeUnknown
 from adapters.mattermost import MattermostAdapter, MattermostSettings, Pace
 from adapters.memory import Fault, MemoryAdapter, MemoryServer
+from fleetprompt.sandbox.mailbox import SandboxMailbox
 from fleetprompt.sandbox.mattermost import SandboxMattermost
+from tests.mail_stage import MailStage
 
 QUICK = Pace(
     read_timeout_s=5,
@@ -23,17 +25,28 @@ QUICK = Pace(
 )
 
 
-class FullAdapter(Adapter, LooksUp, Edits, Types, Protocol):
-    """All that these two offer."""
+class TestedAdapter(Adapter, LooksUp, Protocol):
+    """What all of them offer."""
+
+    __test__ = False
 
 
 class Stage(Protocol):
-    """One server with a person (dana), an account (fleet), a channel and their direct channel."""
+    """One server with a person (dana), an account (fleet), a channel and their direct channel.
+
+    credential_line: which line of `check` tells of a bad credential.
+    """
 
     max_runes: int
+    account_name: str
+    credential_line: str
 
-    def adapter(self, observer: Observer | None = None, *, good: bool = True) -> FullAdapter: ...
-    def elsewhere(self) -> FullAdapter: ...
+    def needs(self, what: str) -> None:
+        """Skip the test where the far side has no edits, typing or closing."""
+        ...
+
+    def adapter(self, observer: Observer | None = None, *, good: bool = True) -> TestedAdapter: ...
+    def elsewhere(self) -> TestedAdapter: ...
     def place(self, *, direct: bool = False, thread_id: str = "") -> Place: ...
     def says(self, text: str, *, direct: bool = False, thread_id: str = "") -> str: ...
     def edits(self, message_id: str, text: str) -> None: ...
@@ -46,15 +59,20 @@ class Stage(Protocol):
 class MemoryStage:
     """Over the reference adapter."""
 
+    account_name, credential_line = "fleet", "token"
+
     def __init__(self) -> None:
         self.server = MemoryServer()
         self.max_runes = self.server.max_text_runes
         self._said: dict[str, Inbound] = {}
 
-    def adapter(self, observer: Observer | None = None, *, good: bool = True) -> FullAdapter:
+    def needs(self, what: str) -> None:
+        """It has all."""
+
+    def adapter(self, observer: Observer | None = None, *, good: bool = True) -> TestedAdapter:
         return MemoryAdapter(self.server, observer, credential="good" if good else "bad")
 
-    def elsewhere(self) -> FullAdapter:
+    def elsewhere(self) -> TestedAdapter:
         return MemoryAdapter(MemoryServer())
 
     def place(self, *, direct: bool = False, thread_id: str = "") -> Place:
@@ -85,6 +103,7 @@ class MattermostStage:
     """Over the sandbox server."""
 
     max_runes = 16383
+    account_name, credential_line = "fleet", "token"
 
     def __init__(self, server: SandboxMattermost, other: SandboxMattermost, pace: Pace = QUICK) -> None:
         self.server, self.other, self.pace = server, other, pace
@@ -95,6 +114,9 @@ class MattermostStage:
         server.add_to_channel(self.bot, self.support)
         server.add_to_channel(self.dana, self.support)
         self.direct = server.direct_channel(self.dana, self.bot)
+
+    def needs(self, what: str) -> None:
+        """It has all."""
 
     def adapter(self, observer: Observer | None = None, *, good: bool = True) -> MattermostAdapter:
         token = self.bot.token if good else "wrong" + self.bot.token
@@ -137,6 +159,10 @@ async def open_stage(name: str) -> AsyncIterator[Stage]:
     """The stage of an adapter by its name."""
     if name == "memory":
         yield MemoryStage()
+        return
+    if name == "proton_mail":
+        async with SandboxMailbox() as mailbox, SandboxMailbox() as another:
+            yield MailStage(mailbox, another)
         return
     async with SandboxMattermost() as server, SandboxMattermost() as other:
         yield MattermostStage(server, other)

@@ -1,0 +1,170 @@
+"""Reading one folder: what came since the last UID, in batches of bounded size, parsed ahead while the caller stores."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, suppress
+from typing import Final
+
+from adapters.contract import Observer
+from adapters.errors import FarSideFailed
+from adapters.proton_mail.cursor import NOT_READ, Position
+from adapters.proton_mail.imap import ImapConnection, RefusedByServer, Selected
+from adapters.proton_mail.imap_words import Envelope
+from adapters.proton_mail.mail import Mail, Quarantine
+from adapters.proton_mail.normalise import Fetched, MailReceived, received
+from adapters.proton_mail.parser import Parser
+from adapters.proton_mail.settings import ProtonMailSettings
+
+ENVELOPES: Final = 500  # UIDs a command: more made aioimaplib recurse, and servers slow
+AHEAD: Final = 4
+BEGINNING_BYTES: Final = 64 * 1024
+FETCH_TRIES: Final = 3
+DAY_S: Final = 24 * 3600
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class FolderReader:
+    """Moves one position through folders."""
+
+    def __init__(
+        self, settings: ProtonMailSettings, parser: Parser, position: Position, observer: Observer
+    ) -> None:
+        self._settings = settings
+        self._pace = settings.pace
+        self._parser = parser
+        self._position = position
+        self._observer = observer
+        self._refused: Counter[tuple[str, int, int]] = Counter()
+
+    async def news(self, connection: ImapConnection, folder: str) -> AsyncGenerator[MailReceived, None]:
+        """What is new in the folder, in the order of UIDs; the position has moved when a mail is yielded."""
+        selected = await connection.examine(folder)
+        uids = await self._new_uids(connection, folder, selected)
+        waiting = len(uids)
+        for start in range(0, len(uids), ENVELOPES):
+            envelopes = await connection.envelopes(uids[start : start + ENVELOPES])
+            told = [one for one in envelopes if one.received_at_ms >= self._position.floor_ms]
+            for batch in self._batches(told):
+                self._observer.backlog(waiting)
+                fetched = await self._fetch(connection, folder, selected, batch)
+                async with aclosing(self._parsed(fetched)) as mails:
+                    async for one, mail in mails:
+                        self._position.reached(folder, selected.uid_validity, one.uid, one.received_at_ms)
+                        yield mail
+                waiting = max(0, waiting - len(batch))
+            self._position.reached(folder, selected.uid_validity, uids[min(len(uids), start + ENVELOPES) - 1])
+        self._observer.backlog(0)
+
+    async def _new_uids(self, connection: ImapConnection, folder: str, selected: Selected) -> list[int]:
+        """The UIDs to look at: behind the last one, or all that are recent enough."""
+        before = self._position.of(folder)
+        if before is None:  # named in the settings later, or no start was set: what stands there is history
+            self._position.reached(folder, selected.uid_validity, selected.uid_next - 1)
+            return []
+        if before[0] == selected.uid_validity:
+            last = before[1]
+            if selected.uid_next <= last + 1:
+                return []
+            # `n:*` also gives the last mail when there is none so high.
+            return [uid for uid in await connection.search("UID", f"{last + 1}:*") if uid > last]
+        if before != NOT_READ:
+            self._position.rebuilt(self._pace.rescan_ms)
+        return await connection.search("SINCE", _day_before(self._position.floor_ms))
+
+    def _batches(self, envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
+        """Few enough bytes at once, but at least one mail."""
+        batch: list[Envelope] = []
+        size = 0
+        for one in envelopes:
+            if batch and (
+                size + one.size_bytes > self._pace.batch_bytes or len(batch) >= self._pace.batch_mails
+            ):
+                yield batch
+                batch, size = [], 0
+            batch.append(one)
+            size += one.size_bytes
+        if batch:
+            yield batch
+
+    async def _fetch(
+        self, connection: ImapConnection, folder: str, selected: Selected, batch: Sequence[Envelope]
+    ) -> deque[Fetched | tuple[Fetched, Quarantine]]:
+        """The batch's mails; those that the server will not give are tried alone, and set aside in the end."""
+        short = [one.uid for one in batch if one.size_bytes <= self._settings.limits.mail_bytes]
+        try:
+            bodies = await connection.fetch(short) if short else {}
+        except RefusedByServer:  # one of them is broken on the far side
+            bodies = {}
+        missing = [uid for uid in short if uid not in bodies]
+        if missing:
+            bodies |= await self._one_by_one(connection, folder, selected, missing)
+        found: deque[Fetched | tuple[Fetched, Quarantine]] = deque()
+        for one in batch:
+            key = (folder, selected.uid_validity, one.uid)
+            if one.uid in bodies:
+                raw = bodies.pop(one.uid)
+                found.append(Fetched(*key, one.received_at_ms, raw, one.size_bytes))
+            elif one.uid not in short:
+                raw = await connection.fetch_beginning(one.uid, BEGINNING_BYTES)
+                too_long = Quarantine("too_long", f"It has {one.size_bytes} bytes, more than mails are read.")
+                found.append((Fetched(*key, one.received_at_ms, raw, one.size_bytes), too_long))
+            elif self._refused[key] >= FETCH_TRIES:
+                why = Quarantine("not_given", "The server does not give it.")
+                found.append((Fetched(*key, one.received_at_ms, b"", one.size_bytes), why))
+        return found
+
+    async def _one_by_one(
+        self, connection: ImapConnection, folder: str, selected: Selected, uids: Sequence[int]
+    ) -> dict[int, bytes]:
+        """Raises FarSideFailed until a mail was refused often enough to be set aside."""
+        bodies: dict[int, bytes] = {}
+        for uid in uids:
+            if not await connection.envelopes([uid]):
+                continue  # expunged meanwhile
+            key = (folder, selected.uid_validity, uid)
+            try:
+                bodies[uid] = (await connection.fetch([uid]))[uid]
+            except (RefusedByServer, KeyError) as error:
+                self._refused[key] += 1
+                if self._refused[key] < FETCH_TRIES:
+                    raise FarSideFailed("imap: a mail could not be fetched") from error
+        return bodies
+
+    async def _parsed(
+        self, fetched: deque[Fetched | tuple[Fetched, Quarantine]]
+    ) -> AsyncGenerator[tuple[Fetched, MailReceived], None]:
+        """In order, some ahead of the caller."""
+        ahead: deque[tuple[Fetched, asyncio.Task[Mail | Quarantine]]] = deque()
+        try:
+            while fetched or ahead:
+                while fetched and len(ahead) < AHEAD:
+                    ahead.append(self._begun(fetched.popleft()))
+                one, task = ahead.popleft()
+                yield one, received(one, await task, self._settings)
+        finally:
+            for _, task in ahead:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    def _begun(
+        self, one: Fetched | tuple[Fetched, Quarantine]
+    ) -> tuple[Fetched, asyncio.Task[Mail | Quarantine]]:
+        if isinstance(one, tuple):
+            return one[0], asyncio.create_task(_at_once(one[1]))
+        parsing = self._parser.parse(one.raw, self._settings.own_addresses, self._settings.limits)
+        return one, asyncio.create_task(parsing)
+
+
+async def _at_once(why: Quarantine) -> Mail | Quarantine:
+    return why
+
+
+def _day_before(at_ms: int) -> str:
+    """SINCE counts whole days, in the server's own zone."""
+    day = time.gmtime(max(0, at_ms // 1000 - DAY_S))
+    return f"{day.tm_mday}-{_MONTHS[day.tm_mon - 1]}-{day.tm_year}"

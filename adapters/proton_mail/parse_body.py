@@ -1,0 +1,124 @@
+"""A mail's body as text: which parts are read, which are attachments, what is hidden or cannot be read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from adapters.proton_mail.mail import Attachment, decoded
+from adapters.proton_mail.parse_attachments import attachment
+from adapters.proton_mail.parse_charset import clean_text, to_text
+from adapters.proton_mail.parse_html import squeezed_lines, visible_text
+from adapters.proton_mail.parse_reply import split_reply
+from adapters.proton_mail.parse_structure import Part
+from adapters.proton_mail.settings import MailLimits
+
+_UNDECRYPTED = re.compile(
+    r"-----BEGIN PGP MESSAGE-----|(?:could not|cannot|unable to|failed to) (?:be )?decrypt", re.IGNORECASE
+)
+_ENCRYPTED_NAMES: Final = ("encrypted.asc", "message.asc", "smime.p7m")
+MUCH_SHORTER: Final = 5  # a plain version that is so much shorter than the HTML says "open this in a browser"
+
+
+@dataclass(slots=True)
+class Body:
+    """What was read."""
+
+    text: str = ""
+    reply: str = ""
+    quoted: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    undecrypted: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+class BodyReader:
+    """Reads one mail's parts."""
+
+    def __init__(self, raw: bytes, root: Part, limits: MailLimits) -> None:
+        self._raw = raw
+        self._root = root
+        self._limits = limits
+        self._notes: list[str] = []
+
+    def read(self) -> Body:
+        """All of it."""
+        plain, html, others = self._sorted()
+        text, marked = self._shown(plain, html)
+        text = clean_text(text)
+        if len(text) > self._limits.text_chars:
+            text, marked = text[: self._limits.text_chars], ""
+            self._notes.append("text_cut")
+        reply, quoted = split_reply(text, clean_text(marked))
+        attachments = [
+            attachment(self._raw, part, n) for n, part in enumerate(others[: self._limits.attachments], 1)
+        ]
+        if len(others) > self._limits.attachments:
+            self._notes.append("attachments_left_out")
+        is_unread = self._is_undecrypted(text, attachments)
+        return Body(text, reply, quoted, tuple(attachments), is_unread, self._notes)
+
+    def content(self, part: Part) -> str:
+        """A part as text, up to the limit of HTML."""
+        charset = part.parameter("charset")
+        data = b"".join(decoded(memoryview(self._raw)[part.start : part.end], part.encoding))
+        if len(data) > self._limits.html_bytes:
+            data = data[: self._limits.html_bytes]
+            self._notes.append("body_cut")
+        return to_text(data, charset)
+
+    def _sorted(self) -> tuple[list[Part], list[Part], list[Part]]:
+        """(plain texts, HTML texts, attachments) of the parts without children."""
+        plain: list[Part] = []
+        html: list[Part] = []
+        others: list[Part] = []
+        for part in self._root.walk():
+            if part.type.startswith("multipart/") and (part.children or part is not self._root):
+                continue
+            is_text = part.disposition != "attachment" and not (part.filename() and part.parent is not None)
+            if is_text and (part.type == "text/plain" or part.type.startswith("multipart/")):
+                plain.append(part)
+            elif is_text and part.type == "text/html":
+                html.append(part)
+            elif part is self._root and part.type.startswith("text/"):
+                plain.append(part)
+            else:
+                others.append(part)
+        return plain, html, others
+
+    def _shown(self, plain: list[Part], html: list[Part]) -> tuple[str, str]:
+        """(the text, the same without marked quotes, when the HTML is taken)."""
+        text = squeezed_lines("\n\n".join(self.content(part) for part in plain))
+        if not html:
+            return text, ""
+        is_enough = text.strip() and all(_has_sibling(part, plain) for part in html)
+        seen = [visible_text(self.content(part)) for part in html]
+        rich = "\n\n".join(one.text for one in seen if one.text)
+        if is_enough and len(text) * MUCH_SHORTER > len(rich):
+            return text, ""
+        alone = "\n\n".join(self.content(part) for part in plain if not _has_sibling(part, html))
+        if alone.strip():
+            return squeezed_lines(f"{alone}\n\n{rich}"), ""
+        return rich, seen[0].reply if len(seen) == 1 else ""
+
+    def _is_undecrypted(self, text: str, attachments: list[Attachment]) -> bool:
+        if self._root.type == "multipart/encrypted":
+            return True
+        if any(one.name.lower() in _ENCRYPTED_NAMES for one in attachments) and len(text) < 500:
+            return True
+        return bool(_UNDECRYPTED.search(text[:2000])) and len(text) < 20_000
+
+
+def _has_sibling(part: Part, others: list[Part]) -> bool:
+    """Whether one of the others is an alternative to this part."""
+    return any(
+        _alternative(part) is not None and _alternative(part) is _alternative(other) for other in others
+    )
+
+
+def _alternative(part: Part) -> Part | None:
+    parent = part.parent
+    while parent is not None and parent.type != "multipart/alternative":
+        parent = parent.parent
+    return parent

@@ -1,0 +1,95 @@
+"""Identifiers, addresses and dates of a mail's headers, made harmless."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from email.message import Message
+from email.utils import getaddresses, mktime_tz, parsedate_tz
+from typing import Final
+
+from adapters.proton_mail.mail import Address
+from adapters.proton_mail.parse_charset import MAX_HEADER_CHARS, header_text, one_line
+
+MAX_ADDRESSES: Final = 200
+MAX_REFERENCES: Final = 200
+MAX_REFERENCES_CHARS: Final = 65_536
+_MESSAGE_ID = re.compile(r"<[^<>\s\x00-\x1f]{1,996}>")
+_INTERNAL_ID = re.compile(r"[A-Za-z0-9_=+/-]{8,200}")
+_PLAIN_ADDRESS = re.compile(r"[^\s<>()\[\]\",;:@]{1,128}@[^\s<>()\[\]\",;:@]{1,255}")
+INTERNAL_ID: Final = "X-Pm-Internal-Id"
+
+
+def values(headers: Message, name: str) -> list[str]:
+    """All of a header's values, unfolded and decoded."""
+    try:
+        return [header_text(value) for value in headers.get_all(name, [])]
+    except (ValueError, TypeError, LookupError):
+        return []
+
+
+def value(headers: Message, name: str) -> str:
+    """The first of a header's values; "" without it."""
+    found = values(headers, name)
+    return found[0] if found else ""
+
+
+def message_ids(headers: Message, name: str) -> tuple[str, ...]:
+    """Message-IDs with their angle brackets, in order; of very many the first and the last ones.
+
+    Other mailers RFC 2047-encode long ids, which is wrong and common: those are decoded.
+    """
+    texts = [
+        re.sub(r"\r?\n[ \t]*", " ", str(one))[:MAX_REFERENCES_CHARS] for one in headers.get_all(name, [])
+    ]
+    read = [header_text(text) if "=?" in text and len(text) <= MAX_HEADER_CHARS else text for text in texts]
+    found = list(dict.fromkeys(_MESSAGE_ID.findall(" ".join(read))))
+    kept = found if len(found) <= MAX_REFERENCES else [found[0], *found[1 - MAX_REFERENCES :]]
+    return tuple(one_line(one) for one in kept)
+
+
+def message_id(headers: Message) -> str:
+    """The mail's own; "" without a usable one."""
+    found = message_ids(headers, "Message-ID")
+    return found[0] if found else ""
+
+
+def internal_id(headers: Message) -> str:
+    """Proton's; two of them are none, since one was not written by Bridge."""
+    found = values(headers, INTERNAL_ID)
+    return found[0] if len(found) == 1 and _INTERNAL_ID.fullmatch(found[0]) else ""
+
+
+def addresses(headers: Message, name: str) -> tuple[Address, ...]:
+    """The addresses of a header, whatever it looks like; names decoded after they were taken apart."""
+    raw = [re.sub(r"\r?\n[ \t]*", " ", str(one))[:MAX_HEADER_CHARS] for one in headers.get_all(name, [])]
+    try:
+        pairs = getaddresses(raw[:20])
+    except (ValueError, IndexError, RecursionError, TypeError, AttributeError):
+        pairs = []
+    found = [
+        Address(one_line(address).lower(), header_text(name)) for name, address in pairs if "@" in address
+    ]
+    if not found:  # the strict parser gives up as a whole
+        found = [Address(one.lower()) for text in raw for one in _PLAIN_ADDRESS.findall(text[:4096])]
+    return unique(found)[:MAX_ADDRESSES]
+
+
+def unique(found: Iterable[Address]) -> tuple[Address, ...]:
+    """Each address once."""
+    return tuple({one.address: one for one in reversed(list(found))}.values())[::-1]
+
+
+def plain_addresses(text: str) -> list[str]:
+    """Whatever looks like an address in a text, in lower case."""
+    return [one.strip(".'").lower() for one in _PLAIN_ADDRESS.findall(text)]
+
+
+def date_ms(headers: Message) -> int:
+    """The Date header, unix ms; 0 when it is none."""
+    try:
+        parsed = parsedate_tz(value(headers, "Date")[:200])
+        stamp = 0 if parsed is None else mktime_tz(parsed) * 1000
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return 0
+    return stamp if 0 < stamp < 1 << 50 else 0

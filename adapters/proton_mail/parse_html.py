@@ -1,0 +1,154 @@
+"""HTML to the text that a person would see. What is hidden is how prompts are injected: it must not reach the model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from inscriptis import get_text  # type: ignore[import-untyped]
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from adapters.proton_mail.parse_limits import within
+
+SECONDS: Final = 2.5
+NOT_TEXT: Final = (
+    "script,style,head,title,template,noscript,iframe,object,embed,svg,math,canvas,audio,video,input,textarea,select,"
+    "[hidden]"
+)
+QUOTES: Final = (
+    ".gmail_quote,.gmail_extra,.protonmail_quote,.yahoo_quoted,.moz-cite-prefix,blockquote[type=cite],"
+    "#divRplyFwdMsg,#appendonsend,.OutlookMessageHeader,#mail-editor-reference-message-container,#isForwardContent"
+)
+MAX_RULES: Final = 200
+_RULE = re.compile(r"([^{}@]{1,200})\{([^{}]{0,2000})\}")
+_HIDDEN = re.compile(
+    r"display:none|visibility:(?:hidden|collapse)|font-size:0*(?:\.0+)?(?:px|pt|em|rem|%)?(?:;|$|!)|opacity:0*(?:\.0+)?(?:;|$|!)"
+    r"|mso-hide:all|(?:text-indent|left|top|margin-left|margin-top):-\d{3,}|font-size:(?:0?\.\d+|1)(?:px|pt)(?:;|$|!)"
+    r"|clip:rect\((?:0|1px)|clip-path:inset\((?:50|100)%|transform:scale\(0\)|color:transparent|(?:max-)?width:0(?:px)?(?:;|$)"
+)
+_NO_HEIGHT = re.compile(r"(?:^|;)(?:max-)?height:0(?:px)?(?:;|$|!)")
+_COLOR = re.compile(r"(?:^|;)color:([^;!]+)")
+_BACKGROUND = re.compile(r"(?:^|;)background(?:-color)?:([^;!]+)")
+_WHITE: Final = {"#fff", "#ffffff", "white", "rgb(255,255,255)", "rgba(255,255,255,1)", "#fefefe"}
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """text: all of it. reply: without what mail clients mark as quoted; "" when nothing is marked."""
+
+    text: str
+    reply: str
+
+
+def visible_text(html: str) -> Visible:
+    """The text of a mail's HTML, and without its quoted history."""
+    tree = LexborHTMLParser(html)
+    _remove_hidden(tree)
+    text = _rendered(tree)
+    quotes = tree.css(QUOTES)
+    if not quotes:
+        return Visible(text, "")
+    for node in quotes:
+        node.decompose()
+    return Visible(text, _rendered(tree))
+
+
+def _remove_hidden(tree: LexborHTMLParser) -> None:
+    hiding = _hiding_selectors(tree)
+    for selector in [NOT_TEXT, *hiding]:
+        for node in _selected(tree, selector):
+            node.decompose()
+    hidden = [node for node in tree.css("[style],font[color],font[size]") if _is_hidden(node)]
+    for node in hidden:
+        node.decompose()
+
+
+def _hiding_selectors(tree: LexborHTMLParser) -> list[str]:
+    """Selectors of the mail's own style sheets whose rules hide."""
+    sheets = " ".join(node.text() for node in tree.css("style"))[:200_000]
+    sheets = re.sub(r"/\*.{0,5000}?\*/|<!--|-->", "", sheets, flags=re.DOTALL)
+    sheets = re.sub(
+        r"@media[^{]{0,500}print[^{]{0,500}\{(?:[^{}]{0,2000}\{[^{}]{0,2000}\}){0,50}[^{}]{0,500}\}",
+        "",
+        sheets,
+    )
+    rules = _RULE.findall(sheets)[:MAX_RULES]
+    return [selector.strip() for selector, style in rules if _hides(_squeezed(style))]
+
+
+def _selected(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
+    """Selectors of a stranger may be anything."""
+    if re.fullmatch(r"(?:\*|html|body)", selector.strip(), re.IGNORECASE):
+        return []
+    try:
+        return tree.css(selector)
+    except (ValueError, RuntimeError, TypeError):
+        return []
+
+
+def _is_hidden(node: LexborNode) -> bool:
+    if node.tag in ("html", "body"):
+        return False
+    attributes = node.attributes
+    style = _squeezed(attributes.get("style") or "")
+    color = (attributes.get("color") or "").strip().lower()
+    if color and not _COLOR.search(style):
+        style += f";color:{color}"
+    return _hides(style) or _is_unreadable(node, style)
+
+
+def _squeezed(style: str) -> str:
+    return re.sub(r"\s+", "", re.sub(r"/\*.{0,500}?\*/", "", style)).lower()
+
+
+def _hides(style: str) -> bool:
+    if _HIDDEN.search(style):
+        return True
+    return "overflow:hidden" in style and _NO_HEIGHT.search(style) is not None
+
+
+def _is_unreadable(node: LexborNode, style: str) -> bool:
+    """White on nothing, or on its own colour."""
+    color, background = _COLOR.search(style), _BACKGROUND.search(style)
+    if color is None:
+        return False
+    if background is not None:
+        return color[1] == background[1]
+    return color[1] in _WHITE and not _has_background(node)
+
+
+def _has_background(node: LexborNode | None) -> bool:
+    while node is not None:
+        attributes = node.attributes
+        behind = _BACKGROUND.search(_squeezed(attributes.get("style") or ""))
+        color = behind[1] if behind else (attributes.get("bgcolor") or "").strip().lower()
+        if color and color not in (*_WHITE, "none", "transparent", "inherit"):
+            return True
+        if attributes.get("background"):
+            return True
+        node = node.parent
+    return False
+
+
+def _rendered(tree: LexborHTMLParser) -> str:
+    """With the layout of tables and lists, as long as that does not take too long."""
+
+    def laid_out() -> str:
+        return str(get_text(tree.html or ""))
+
+    def bare() -> str:
+        body = tree.body
+        return "" if body is None else body.text(separator="\n", strip=True)
+
+    return squeezed_lines(within(SECONDS, laid_out, bare))
+
+
+def squeezed_lines(text: str) -> str:
+    """Without trailing blanks and without more than one empty line."""
+    lines = "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", lines).strip()
+
+
+Renderer = Callable[[str], Visible]

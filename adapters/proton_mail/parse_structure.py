@@ -1,0 +1,155 @@
+"""A mail's parts as slices of its bytes: no copies, no recursion, and a cap on parts and depth.
+
+The standard library's parser keeps each line as an object of its own (four times the mail's size) and recurses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import compat32
+from typing import Final
+
+from adapters.proton_mail.parse_limits import TooMuch
+from adapters.proton_mail.settings import MailLimits
+
+MAX_HEADER_LINES: Final = 10_000
+MAX_BOUNDARY_CHARS: Final = 200
+_HEADERS_END = re.compile(rb"\r?\n\r?\n")
+_A_HEADER = re.compile(rb"(?:[!-9;-~]+[ \t]*:|From )")
+_PARSER: Final = BytesParser(policy=compat32)
+
+
+@dataclass(slots=True)
+class Part:
+    """One part: its headers, undecoded, and where its body stands. children: in order."""
+
+    headers: Message
+    start: int
+    end: int
+    depth: int
+    parent: Part | None = None
+    children: list[Part] = field(default_factory=list)
+
+    @property
+    def type(self) -> str:
+        """Its content type, in lower case."""
+        return _guarded(self.headers.get_content_type, "text/plain")
+
+    @property
+    def encoding(self) -> str:
+        """Its transfer encoding, in lower case."""
+        return str(self.headers.get("Content-Transfer-Encoding", "")).split(";")[0].strip().lower()
+
+    @property
+    def disposition(self) -> str:
+        """inline, attachment or ""."""
+        return _guarded(lambda: self.headers.get_content_disposition() or "", "")
+
+    def parameter(self, name: str) -> str:
+        """A parameter of its content type."""
+        return _guarded(lambda: _joined(self.headers.get_param(name, "")), "")
+
+    def filename(self) -> str:
+        """As the mail gives it, not safe."""
+        return _guarded(lambda: self.headers.get_filename("") or "", "")
+
+    def walk(self) -> Iterator[Part]:
+        """This and all below, in order."""
+        waiting = [self]
+        while waiting:
+            part = waiting.pop()
+            yield part
+            waiting.extend(reversed(part.children))
+
+
+def split(raw: bytes, limits: MailLimits) -> Part:
+    """The tree of a mail's parts. Raises TooMuch."""
+    root = _part(raw, 0, len(raw), 0, limits)
+    waiting, count = [root], 1
+    while waiting:
+        part = waiting.pop()
+        if not part.type.startswith("multipart/"):
+            continue
+        for start, end in _inside(raw, part):
+            child = _part(raw, start, end, part.depth + 1, limits)
+            child.parent = part
+            part.children.append(child)
+            count += 1
+            if count > limits.parts or child.depth > limits.depth:
+                raise TooMuch("too_many_parts", "more parts, or deeper ones, than are read")
+        waiting.extend(part.children)
+    return root
+
+
+def _part(raw: bytes, start: int, end: int, depth: int, limits: MailLimits) -> Part:
+    headers_end, body = _headers(raw, start, end, limits)
+    block = raw[start:headers_end].replace(b"\x00", b"")
+    if block.count(b"\n") > MAX_HEADER_LINES:
+        raise TooMuch("headers_too_long", "it has more header lines than are read")
+    return Part(_PARSER.parsebytes(block + b"\r\n\r\n", headersonly=True), body, end, depth)
+
+
+def _headers(raw: bytes, start: int, end: int, limits: MailLimits) -> tuple[int, int]:
+    """Where the headers end and the body begins. A part may have none, or nothing else."""
+    if raw.startswith(b"\r\n", start) or raw.startswith(b"\n", start):
+        return start, min(end, start + (2 if raw.startswith(b"\r", start) else 1))
+    if not _A_HEADER.match(raw, start, end):
+        return start, start
+    found = _HEADERS_END.search(raw, start, min(end, start + limits.header_bytes + 4))
+    if found:
+        return found.start(), found.end()
+    if end - start > limits.header_bytes:
+        raise TooMuch("headers_too_long", "its headers are longer than is read")
+    return end, end
+
+
+def _inside(raw: bytes, part: Part) -> Iterator[tuple[int, int]]:
+    """Where the parts between the boundary lines stand; without a boundary there are none."""
+    boundary = part.parameter("boundary").rstrip()[:MAX_BOUNDARY_CHARS]
+    if not boundary:
+        return
+    mark = re.escape(boundary.encode("utf-8", "surrogateescape"))
+    lines = re.compile(rb"(?:\A|\r?\n)--" + mark + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+    begun = -1
+    place = part.start
+    # A body may begin with its boundary, directly behind the headers' empty line.
+    first = re.compile(rb"--" + mark + rb"(--)?[ \t]*(?=\r?\n|\Z)").match(raw, part.start, part.end)
+    while first or (first := lines.search(raw, place, part.end)):
+        if begun >= 0:
+            yield begun, max(begun, first.start())
+        begun = _line_end(raw, first.end(), part.end)
+        place = first.end()
+        if first[1]:
+            return
+        first = None
+    if begun >= 0:
+        yield begun, part.end
+
+
+def _line_end(raw: bytes, place: int, end: int) -> int:
+    found = raw.find(b"\n", place, end)
+    return end if found < 0 else found + 1
+
+
+def _joined(value: object) -> str:
+    """RFC 2231 values come in three."""
+    if isinstance(value, tuple):
+        charset, _, text = value
+        try:
+            return str(text).encode("latin-1", "surrogateescape").decode(charset or "ascii", "replace")
+        except (LookupError, ValueError):
+            return str(text)
+    return str(value or "")
+
+
+def _guarded(read: object, otherwise: str) -> str:
+    """The library raises a dozen things over headers made to hurt."""
+    assert callable(read)
+    try:
+        return str(read())
+    except (ValueError, LookupError, TypeError, AttributeError, IndexError, RecursionError, AssertionError):
+        return otherwise

@@ -1,0 +1,166 @@
+"""Parsing off the event loop, in processes that can be killed.
+
+A thread cannot: a regular expression that runs away holds the interpreter's lock, and the loop with it. So a mail that
+takes too long, too much memory or the whole parser down is set aside, and the next one meets a fresh process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import weakref
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, Final
+
+from adapters.proton_mail.mail import Mail, Quarantine
+from adapters.proton_mail.parser_child import ANSWER, FRAME
+from adapters.proton_mail.settings import MailLimits
+
+PROCESSES: Final = 2  # a mail that takes long holds up no other account
+IDLE_S: Final = 20.0
+START_S: Final = 20.0
+PIECE_BYTES: Final = 64 * 1024
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+
+
+class ParserDied(Exception):
+    """The process ended in the middle of a mail."""
+
+
+class _Process:
+    """One parser process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.is_warm = False
+
+    @classmethod
+    async def start(cls, memory_bytes: int) -> _Process:
+        """Without our environment: it holds secrets."""
+        return cls(
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "adapters.proton_mail.parser_child",
+                str(memory_bytes),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,  # a traceback would quote the mail
+                env={"PYTHONPATH": os.pathsep.join(sys.path), "PUREMAGIC_DEEPSCAN": "0", "PYTHONUTF8": "1"},
+            )
+        )
+
+    async def ask(self, options: bytes, raw: bytes) -> dict[str, Any]:
+        """One mail's answer. Raises ParserDied."""
+        source, sink = self._process.stdout, self._process.stdin
+        assert source is not None
+        assert sink is not None
+        try:
+            sink.write(FRAME.pack(len(options), len(raw)) + options)
+            for start in range(0, len(raw), PIECE_BYTES):
+                sink.write(raw[start : start + PIECE_BYTES])
+                await sink.drain()
+            await sink.drain()
+            (size,) = ANSWER.unpack(await source.readexactly(ANSWER.size))
+            if size > MAX_ANSWER_BYTES:
+                raise ParserDied("an endless answer")
+            answer: dict[str, Any] = json.loads(await source.readexactly(size))
+        except (OSError, EOFError, ValueError) as error:
+            raise ParserDied(type(error).__name__) from None
+        self.is_warm = True
+        return answer
+
+    async def stop(self) -> None:
+        """Kill it and give its pipes back."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        with suppress(OSError, EOFError):
+            await self._process.communicate()
+
+
+class Parser:
+    """Parser processes of one event loop, started when they are needed and stopped when nobody needs them."""
+
+    def __init__(self, memory_bytes: int, processes: int = PROCESSES) -> None:
+        self._memory_bytes = memory_bytes
+        self._turns = asyncio.Semaphore(processes)
+        self._idle: list[_Process] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._users = 0
+
+    def use(self) -> None:
+        """One user more; each has to call `leave` once."""
+        self._users += 1
+
+    async def leave(self) -> None:
+        """The last one stops the processes."""
+        self._users -= 1
+        if self._users == 0:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Stop what is idle."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._idle:
+            await self._idle.pop().stop()
+        if self._stopping:
+            await asyncio.gather(*self._stopping)
+
+    async def parse(self, raw: bytes, own: tuple[str, ...], limits: MailLimits) -> Mail | Quarantine:
+        """One mail. Never raises for what it contains."""
+        options = json.dumps({"own": own, "limits": asdict(limits)}).encode()
+        async with self._turns:
+            process = self._idle.pop() if self._idle else await _Process.start(self._memory_bytes)
+            is_kept = False
+            try:
+                async with asyncio.timeout(limits.parse_s + (0 if process.is_warm else START_S)):
+                    answer = await process.ask(options, raw)
+                is_kept = True
+            except TimeoutError:
+                return Quarantine("too_slow", f"Reading it takes longer than {limits.parse_s:g} s.")
+            except ParserDied:
+                return Quarantine("parser_died", "Reading it ended the parser.")
+            finally:
+                await self._give_back(process, is_kept)
+        if "mail" in answer:
+            return Mail.from_json(answer["mail"])
+        return Quarantine(*answer["quarantine"])
+
+    async def _give_back(self, process: _Process, is_kept: bool) -> None:
+        if not is_kept or self._users <= 0:
+            await process.stop()
+            return
+        self._idle.append(process)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(IDLE_S, self._rest)
+
+    def _rest(self) -> None:
+        """Nobody asked for a while: give the memory back."""
+        task = asyncio.get_running_loop().create_task(self._stop_idle())
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+    async def _stop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for process in idle:
+            await process.stop()
+
+
+_PARSERS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Parser] = weakref.WeakKeyDictionary()
+
+
+def shared_parser(memory_bytes: int) -> Parser:
+    """The running loop's parser: all accounts of one process share it."""
+    loop = asyncio.get_running_loop()
+    if loop not in _PARSERS:
+        _PARSERS[loop] = Parser(memory_bytes)
+    return _PARSERS[loop]

@@ -1,0 +1,51 @@
+"""The parser's process: reads frames from its input, writes one answer for each, ends with its input.
+
+A frame is two lengths (4 bytes for the options, 8 for the mail, big-endian), the options as JSON, the mail. An answer is
+a length of 8 bytes and JSON. The process may use so much memory and no more; it has no environment but its path.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import struct
+import sys
+from typing import Any, BinaryIO, Final
+
+from adapters.proton_mail.mail import Mail
+from adapters.proton_mail.parse import parse
+from adapters.proton_mail.settings import MailLimits
+
+FRAME: Final = struct.Struct(">IQ")
+ANSWER: Final = struct.Struct(">Q")
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Until the input ends."""
+    while len(head := source.read(FRAME.size)) == FRAME.size:
+        options_bytes, mail_bytes = FRAME.unpack(head)
+        options = json.loads(source.read(options_bytes))
+        answer = json.dumps(answered(source.read(mail_bytes), options)).encode()
+        sink.write(ANSWER.pack(len(answer)) + answer)
+        sink.flush()
+
+
+def answered(raw: bytes, options: dict[str, Any]) -> dict[str, Any]:
+    """{"mail": ...} or {"quarantine": [reason, detail]}."""
+    found = parse(raw, options["own"], MailLimits(**options["limits"]))
+    if isinstance(found, Mail):
+        return {"mail": found.as_json()}
+    return {"quarantine": [found.reason, found.detail]}
+
+
+def main() -> None:
+    """Serve standard input."""
+    most_bytes = int(sys.argv[1])
+    if sys.platform == "linux":  # elsewhere the limit cannot be kept
+        resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold somebody's mail
+    serve(sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main()
