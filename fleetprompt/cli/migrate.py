@@ -35,19 +35,27 @@ async def _migrate(house: House, *, as_json: bool) -> list[Migrated]:
     from fleetprompt.packages.publishing import publish_first_party
     from fleetprompt.tenancy.migrations import migrate_tenants
 
+    done, behind = 0, 0
+
+    def announce(count: int) -> None:
+        nonlocal behind
+        behind = count
+
     def progress(outcome: Migrated) -> None:
+        nonlocal done
+        done += 1
         row = {"org": outcome.slug, "ok": outcome.error is None, "error": outcome.error}
         if as_json:
             output.show_json([row])
         else:
-            output.say(f"  {outcome.slug}: {outcome.error or 'ok'}")
+            output.say(f"  {done}/{behind} {outcome.slug}: {outcome.error or 'ok'}")
 
     revision = await migrate_public(house.database)
     for failure in await publish_first_party(house.database):
         output.warn(output.harmless(failure))
     if not as_json:
         output.say(f"Registry: {revision}")
-    outcomes = await migrate_tenants(house.database, progress=progress)
+    outcomes = await migrate_tenants(house.database, announce=announce, progress=progress)
     if not as_json:
         output.say(_summary(outcomes))
     return outcomes

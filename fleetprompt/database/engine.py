@@ -102,6 +102,18 @@ class Database:
         arguments = self.url.translate_connect_args(username="user")
         return await asyncpg.connect(**{**arguments, **self._query()}, timeout=CONNECT_TIMEOUT_S)
 
+    @asynccontextmanager
+    async def scripting(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """A pooled connection for multi-statement scripts, in transactions of the caller's own.
+
+        Its session knows the catalogue already, which a new one has to read first. Nothing may be set in it that
+        outlives a transaction.
+        """
+        async with self.engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            yield driver
+
     def _query(self) -> dict[str, Any]:
         query: dict[str, Any] = dict(self.url.query)
         return {**query, "port": int(query["port"])} if "port" in query else query

@@ -33,9 +33,15 @@ class Migrated:
 
 
 async def migrate_tenants(
-    database: Database, *, progress: Callable[[Migrated], None] = lambda _: None
+    database: Database,
+    *,
+    announce: Callable[[int], None] = lambda _: None,
+    progress: Callable[[Migrated], None] = lambda _: None,
 ) -> list[Migrated]:
-    """Bring every tenant that is behind to the head; a failure of one stops none of the others."""
+    """Bring every tenant that is behind to the head; a failure of one stops none of the others.
+
+    announce: hears first how many are behind; progress: what became of each, as it ends.
+    """
     limit = asyncio.Semaphore(BATCH)
 
     async def one(slug: TenantSlug) -> Migrated:
@@ -45,7 +51,9 @@ async def migrate_tenants(
         faults.reach("migration.tenant_migrated")
         return outcome
 
-    return list(await asyncio.gather(*[one(slug) for slug in await _behind(database)]))
+    behind = await _behind(database)
+    announce(len(behind))
+    return list(await asyncio.gather(*[one(slug) for slug in behind]))
 
 
 async def _behind(database: Database) -> list[TenantSlug]:

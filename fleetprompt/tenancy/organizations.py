@@ -31,6 +31,8 @@ from fleetprompt.tenancy.slugs import parse_slug, role_name, schema_name
 
 ROLE_CLASHES = (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
 """Roles belong to the whole server: a tenant made there at the same instant shows as "tuple concurrently updated"."""
+LOCK_WAIT_S = 10
+"""An open transaction of the tenant is waited for so long; its other transactions wait behind us."""
 ROLE_WAITS_S = (0.05, 0.1, 0.2, 0.4)
 
 
@@ -75,16 +77,13 @@ async def advance_schema(database: Database, slug: TenantSlug) -> bool:
 
     Raises Conflict if the schema is newer than this program.
     """
-    connection = await database.connect_raw()
-    try:
+    async with database.scripting() as connection:
         for wait_s in ROLE_WAITS_S:
             try:
                 return await _advance_in_one(connection, slug)
             except ROLE_CLASHES:
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))
         return await _advance_in_one(connection, slug)
-    finally:
-        await connection.close()
 
 
 async def _advance_in_one(connection: asyncpg.Connection[Any], slug: TenantSlug) -> bool:
@@ -95,50 +94,62 @@ async def _advance_in_one(connection: asyncpg.Connection[Any], slug: TenantSlug)
     return changed
 
 
+_STANDING = """
+select state, schema_revision, schema_error, exists (select from pg_class
+    where relnamespace = to_regnamespace('org_' || slug) and relname = 'alembic_version') as has_tables
+from public.organizations where slug = $1 for update
+"""
+
+
 async def _advance(connection: asyncpg.Connection[Any], slug: TenantSlug) -> bool:
-    row = await connection.fetchrow(
-        "select state, schema_revision, schema_error from public.organizations where slug = $1 for update",
-        slug,
-    )
+    row = await connection.fetchrow(_STANDING, slug)
     if row is None:
         raise NotFound(f"There is no organization {slug!r}.")
-    head = scripts.head("tenant")
     if row["state"] == OrganizationState.DELETING:
         raise Conflict(
             f"Organization {slug!r} is being removed.",
             f"Finish it: fleetprompt org delete {slug} --confirm {slug}",
         )
+    head = scripts.head("tenant")
     usable = (OrganizationState.ACTIVE, OrganizationState.SUSPENDED)
-    if row["state"] in usable and tuple(row)[1:] == (head, None):
+    if row["state"] in usable and (row["schema_revision"], row["schema_error"]) == (head, None):
         return False
-    await connection.execute(role_script(slug) + schema_script(slug))
-    await _run_script(connection, slug, head)
-    await _mark_active(connection, slug, row["state"], head)
+    await connection.execute(role_script(slug) + schema_script(slug) + _enter(slug))
+    start = await current_revision(connection, schema_name(slug)) if row["has_tables"] else None
+    await connection.execute(_script(slug, start, head) + _LEAVE + _mark_script(slug, row["state"], head))
+    if row["state"] == OrganizationState.CREATING:
+        faults.reach(fault_point("organization", "creating", "active"))
     return True
 
 
-async def _run_script(connection: asyncpg.Connection[Any], slug: TenantSlug, head: str) -> None:
+_LEAVE = ";\nreset role; set local search_path to public;\n"
+
+
+def _enter(slug: TenantSlug) -> str:
+    """Looking at a table by name fails where the role may not look; the search path would only pass such a schema over."""
     schema = schema_name(slug)
-    await connection.execute(f"set local role {role_name(slug)}; set local search_path to {schema}, pg_temp")
-    start = await current_revision(connection, schema)
+    return (
+        f"set local lock_timeout to '{LOCK_WAIT_S}s';"
+        f"set local role {role_name(slug)}; set local search_path to {schema}, pg_temp;"
+        f"select to_regclass('{schema}.alembic_version');"
+    )
+
+
+def _script(slug: TenantSlug, start: str | None, head: str) -> str:
+    """From where the tables stand to the head. Raises Conflict for tables of a newer program."""
     if start is not None and not scripts.known("tenant", start):
         raise Conflict(f"The schema of {slug!r} is newer than this program.", "Upgrade FleetPrompt.")
-    if start != head:
-        await connection.execute(scripts.upgrade_script("tenant", start))
-    await connection.execute("reset role; set local search_path to public")
+    return "" if start == head else scripts.upgrade_script("tenant", start)
 
 
-async def _mark_active(connection: asyncpg.Connection[Any], slug: TenantSlug, state: str, head: str) -> None:
-    if state == OrganizationState.FAILED:
-        await connection.execute("update public.organizations set state = 'creating' where slug = $1", slug)
-    await connection.execute(
+def _mark_script(slug: TenantSlug, state: str, head: str) -> str:
+    """A parsed slug and a revision of ours are safe in SQL."""
+    again = "update public.organizations set state = 'creating' where slug = '{0}';"
+    mark = (
         "update public.organizations set state = case state when 'suspended' then state else 'active' end,"
-        " schema_revision = $2, schema_error = null, schema_attempted_at = now() where slug = $1",
-        slug,
-        head,
+        " schema_revision = '{1}', schema_error = null, schema_attempted_at = now() where slug = '{0}'"
     )
-    if state == OrganizationState.CREATING:
-        faults.reach(fault_point("organization", "creating", "active"))
+    return ((again if state == OrganizationState.FAILED else "") + mark).format(slug, head)
 
 
 async def _insert_row(database: Database, slug: TenantSlug, name: str) -> None:
