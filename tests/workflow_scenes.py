@@ -23,7 +23,7 @@ from fleetprompt.runtime.workflows import register as workflows
 from fleetprompt.runtime.workflows.decide import cancel_run, retry_run
 from fleetprompt.runtime.workflows.definition import read
 from fleetprompt.runtime.workflows.manage import add_workflow, set_workflow_state
-from fleetprompt.tenancy import Tenancy
+from fleetprompt.tenancy import Tenancy, TenantSession
 from tests.directives import PERSON, POST, FarSide, registry_for, run_once
 from tests.house import ACME, House
 
@@ -128,6 +128,8 @@ def registry_of(far: FarSide, models: ModelBoundary) -> Registry:
     """What a run needs: the far side's directive, agents that answer without a model, workflows."""
     registry = registry_for(far)
     registry.add_job(handle_kind(registry))
+    for name in ("signals.replayed", "agent.paused"):
+        registry.add_signal(name, "Something that a person did.")
     executions.register(registry, models)
     workflows.register(registry)
     return registry
@@ -159,9 +161,9 @@ async def play(house: House, name: str, ledger: Path) -> None:
         registry.directives.pop(scene.without)
     await happens(house, registry)
     for _ in range(ROUNDS):
-        if await run_once(house, registry) is None and not await _decide(house, registry, scene):
+        decided = await _decide(house, registry, scene)
+        if await run_once(house, registry) is None and not decided:
             break
-        await _decide(house, registry, scene)
     await boundary.close()
 
 
@@ -170,16 +172,21 @@ async def prepare(
 ) -> None:
     """The agent and the workflow, unless they are there."""
     async with house.tenancy.session(ACME) as session:
-        if await session.scalar(select(Agent.id)) is None:
-            agent = Agent(
-                id=new_id(), name="fleet", purpose="", instructions="", tools=[], limits={}, policies={}
-            )
-            agent.state, agent.model = "active", None
-            session.add(agent)
-            await session.flush()
+        await hire(session)
         if await session.scalar(select(Workflow.id)) is None:
             definition = read({"name": name, "on": THING, "steps": list(steps)})
             await add_workflow(session, registry, definition, PERSON)
+
+
+async def hire(session: TenantSession) -> None:
+    """The agent, unless it is there."""
+    if await session.scalar(select(Agent.id)) is None:
+        agent = Agent(
+            id=new_id(), name="fleet", purpose="", instructions="", tools=[], limits={}, policies={}
+        )
+        agent.state, agent.model = "active", None
+        session.add(agent)
+        await session.flush()
 
 
 async def happens(
