@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fleetprompt.database.engine import Database
+from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import Conflict, FleetPromptError
 from fleetprompt.model import Package, PackageVersion, Skill
 from fleetprompt.packages.signing import (
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 FIRST_PARTY: Final = Path(__file__).parent / "registry"
 PUBLISH_LOCK: Final = 0x0F1EE8
+
+faults.declare(["package.inserted"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ async def publish(database: Database, release: Release, keys: Mapping[str, str] 
             raise _published_otherwise(manifest.label)
         if known is None:
             await _insert(session, release)
+            faults.reach("package.inserted")
     return known is None
 
 

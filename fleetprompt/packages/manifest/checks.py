@@ -8,8 +8,10 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
+from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.packages.manifest.model import Manifest
 from fleetprompt.packages.manifest.reading import Path_
+from fleetprompt.runtime.workflows.definition import read
 
 Found = tuple[Path_, str, str]
 """Where, what is wrong, what would do."""
@@ -21,6 +23,7 @@ def find_conflicts(manifest: Manifest) -> Iterator[Found]:
     yield from _bindings(manifest)
     yield from _references(manifest)
     yield from _migrations(manifest)
+    yield from _workflows(manifest)
     yield from check_schema(manifest)
 
 
@@ -83,6 +86,15 @@ def _migrations(manifest: Manifest) -> Iterator[Found]:
             f"The migrations must lead to: {ways}.",
             "One for each version, in order.",
         )
+
+
+def _workflows(manifest: Manifest) -> Iterator[Found]:
+    """As the runtime reads them; whether their signals and directives exist is seen when they are added."""
+    for index, workflow in enumerate(manifest.provides.workflows):
+        try:
+            read(workflow.model_dump(mode="json", exclude={"title"}, exclude_defaults=True))
+        except InvalidInput as refused:
+            yield ("provides", "workflows", index), f"This is no workflow: {refused.what}", ""
 
 
 def check_schema(manifest: Manifest) -> Iterator[Found]:
