@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 from fleetprompt.kernel.errors import InvalidInput
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from fleetprompt.kernel.ids import TenantSlug
     from fleetprompt.model import Conversation, Directive, Execution, Signal
     from fleetprompt.runtime.directives.types import DirectiveType
-    from fleetprompt.runtime.jobs.work import Work
+    from fleetprompt.runtime.jobs.work import Begun, Work
     from fleetprompt.runtime.tools.tool import Tool
     from fleetprompt.tenancy import TenantSession
 
@@ -56,6 +58,8 @@ class JobKind:
     run: Callable[[Work], Awaitable[None]]
     died: Callable[[Work, dict[str, Any], str], Awaitable[None]] | None = None
     """Called with the dead job's arguments and its last error, in a job of its own."""
+    begin: Callable[[Work, TenantSession], Awaitable[Begun | None]] | None = None
+    """Do the first transaction of `run` inside the one that asked for the job; None = not here, `run` it afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,33 @@ class Recurring:
     name: str
     kind: str
     cron: str
+
+
+class Speech(StrEnum):
+    """What a text is to the people of a conversation: some channels let answers out alone."""
+
+    ANSWER = "answer"
+    FAILURE = "failure"
+    APPROVAL = "approval"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """A text to be said. execution_id: the run that says it."""
+
+    text: str
+    speech: Speech = Speech.ANSWER
+    execution_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What a channel makes of it: its directive's arguments, and why a person has to agree first (None = none has to)."""
+
+    arguments: Mapping[str, Any]
+    approval_reason: str | None = None
+    approval_lasts_s: float = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +108,8 @@ class Channel:
     """(conversation, text) -> the directive's arguments."""
     typing: Callable[[TenantSlug, Conversation], Awaitable[None]] | None = None
     """Shows that an answer is being written; best effort."""
+    compose: Callable[[TenantSession, Conversation, Saying], Awaitable[Composed | None]] | None = None
+    """In place of `arguments`, where what is said depends on more than the conversation; None = nothing is said."""
 
 
 @dataclass(slots=True)

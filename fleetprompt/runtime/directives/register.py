@@ -9,10 +9,11 @@ from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.model.states import DirectiveState, EffectState
 from fleetprompt.runtime.directives import approver, end
 from fleetprompt.runtime.directives.decide import expire
-from fleetprompt.runtime.directives.run import run_directive
+from fleetprompt.runtime.directives.run import begin_directive, run_directive
 from fleetprompt.runtime.directives.tell import NAMES
-from fleetprompt.runtime.jobs.work import Work
+from fleetprompt.runtime.jobs.work import Begun, Work
 from fleetprompt.runtime.registry import JobKind, Recurring, Registry
+from fleetprompt.tenancy import TenantSession
 
 EXPIRE = "directives.expire"
 
@@ -33,7 +34,11 @@ def register(registry: Registry) -> None:
             await expire(session, registry)
 
     registry.rechecks.append(approver.recheck)
-    registry.add_job(JobKind("directive.run", run, died))
+
+    async def begin(work: Work, session: TenantSession) -> Begun | None:
+        return await begin_directive(registry, work, session, DirectiveId(UUID(work.args["directive_id"])))
+
+    registry.add_job(JobKind("directive.run", run, died, begin))
     registry.add_job(JobKind(EXPIRE, expire_all))
     registry.add_recurring(Recurring(EXPIRE, EXPIRE, "* * * * *"))
 

@@ -22,6 +22,7 @@ from fleetprompt.model.states import DirectiveState
 from fleetprompt.runtime.directives.tell import tell
 from fleetprompt.runtime.directives.types import NewDirective
 from fleetprompt.runtime.jobs import NewJob, enqueue
+from fleetprompt.runtime.jobs.follow import follow_up
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.tenancy import TenantSession
 
@@ -50,7 +51,7 @@ async def request(session: TenantSession, registry: Registry, new: NewDirective)
         assert known is not None
         return Requested(DirectiveId(known.id), known.state, fresh=False)
     if new.approval_reason is None:
-        await enqueue_run(session, directive)
+        await follow_up(session, _run_job(directive))
     else:
         await tell(session, registry, directive, "directive.approval_requested", reason=new.approval_reason)
     return Requested(DirectiveId(directive.id), directive.state, fresh=True)
@@ -58,16 +59,17 @@ async def request(session: TenantSession, registry: Registry, new: NewDirective)
 
 async def enqueue_run(session: TenantSession, directive: Directive) -> None:
     """The job that carries it out."""
-    await enqueue(
-        session,
-        NewJob(
-            "directive.run",
-            {"directive_id": str(directive.id)},
-            lane=directive.lane,
-            position=directive.position,
-            unique_key=f"directive:{directive.id}",
-            correlation_id=directive.correlation_id,
-        ),
+    await enqueue(session, _run_job(directive))
+
+
+def _run_job(directive: Directive) -> NewJob:
+    return NewJob(
+        "directive.run",
+        {"directive_id": str(directive.id)},
+        lane=directive.lane,
+        position=directive.position,
+        unique_key=f"directive:{directive.id}",
+        correlation_id=directive.correlation_id,
     )
 
 

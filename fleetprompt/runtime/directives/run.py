@@ -32,7 +32,7 @@ from fleetprompt.runtime.directives.types import (
     Unclear,
 )
 from fleetprompt.runtime.jobs.run import backoff_s
-from fleetprompt.runtime.jobs.work import Postpone, Work, unknown_here
+from fleetprompt.runtime.jobs.work import Begun, Postpone, Work, unknown_here
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.telemetry import span
@@ -55,7 +55,27 @@ class Current:
 
 async def run_directive(registry: Registry, work: Work, directive_id: DirectiveId) -> None:
     """Carry it out as far as it goes now; raises Postpone to go on later."""
-    current = await _begin(registry, work, directive_id)
+    await _carry_out(registry, work, await _begin(registry, work, directive_id))
+
+
+async def begin_directive(
+    registry: Registry, work: Work, session: TenantSession, directive_id: DirectiveId
+) -> Begun | None:
+    """The first transaction of a directive inside the one that asked for it."""
+    directive = await session.get_one(Directive, directive_id)
+    kind = registry.directives.get(directive.name)
+    if kind is None:
+        return None
+    await _start(session, kind, directive)
+    current = await _next(session, registry, kind, directive)
+
+    async def rest() -> None:
+        await _carry_out(registry, work, current)
+
+    return Begun(rest)
+
+
+async def _carry_out(registry: Registry, work: Work, current: Current | None) -> None:
     while current is not None:
         faults.reach("effect.recorded_sending")
         with span(f"effect {current.kind.name}", org=work.tenant, effect_key=current.attempt.key):
@@ -166,6 +186,7 @@ def _as_try(session: TenantSession, directive: Directive, effect: Effect) -> Eff
         effect.request,
         effect.tries,
         int(effect.first_tried_at.timestamp() * 1000),
+        directive.failures,
     )
 
 

@@ -14,9 +14,9 @@ from fleetprompt.model.states import AgentState, DirectiveState, ExecutionState
 from fleetprompt.runtime.executions import end, observe
 from fleetprompt.runtime.executions.act import set_result, taint
 from fleetprompt.runtime.executions.record import hold
-from fleetprompt.runtime.executions.run import run_execution
+from fleetprompt.runtime.executions.run import begin_execution, run_execution
 from fleetprompt.runtime.executions.start import enqueue_run
-from fleetprompt.runtime.jobs.work import Work
+from fleetprompt.runtime.jobs.work import Begun, Work
 from fleetprompt.runtime.llm import ModelBoundary
 from fleetprompt.runtime.registry import JobKind, Registry
 from fleetprompt.tenancy import TenantSession
@@ -43,7 +43,10 @@ def register(registry: Registry, models: ModelBoundary) -> None:
     async def died(work: Work, args: dict[str, Any], error: str) -> None:
         await _bury(registry, work, _id(args), error)
 
-    registry.add_job(JobKind("execution.run", run, died))
+    async def begin(work: Work, session: TenantSession) -> Begun:
+        return await begin_execution(registry, models, work, session, _id(work.args))
+
+    registry.add_job(JobKind("execution.run", run, died, begin))
     registry.estimate_usd = models.estimate_usd
 
     async def settled(session: TenantSession, directive: Directive) -> None:

@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy import func
 
 from fleetprompt.kernel import faults
-from fleetprompt.kernel.ids import ExecutionId
+from fleetprompt.kernel.ids import ExecutionId, TenantSlug
 from fleetprompt.model.states import ExecutionState
 from fleetprompt.runtime.executions import observe
 from fleetprompt.runtime.executions.act import Reading, Thinking, read, think
 from fleetprompt.runtime.executions.advance import advance
 from fleetprompt.runtime.executions.record import Run, hold, load
-from fleetprompt.runtime.jobs.work import Postpone, Work
+from fleetprompt.runtime.jobs import follow
+from fleetprompt.runtime.jobs.work import Begun, Postpone, Work
 from fleetprompt.runtime.llm import ModelBoundary
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
@@ -39,9 +40,36 @@ async def run_execution(
     """Take a run as far as it goes now. Raises Postpone to go on later."""
     with bound(execution_id=execution_id):
         outside = await _go_on(registry, work, execution_id, None)
-        while outside is not None:
-            recorder = await _act(registry, models, work, outside)
-            outside = await _go_on(registry, work, execution_id, recorder)
+        await _carry_on(registry, models, work, execution_id, outside)
+
+
+async def begin_execution(
+    registry: Registry, models: ModelBoundary, work: Work, session: TenantSession, execution_id: ExecutionId
+) -> Begun:
+    """The first transaction of a run inside the one that asked for it."""
+    run = await load(session, execution_id)
+    assert run is not None, "it was made here"
+    outside = await _decide(session, registry, work.tenant, run)
+    if outside is None:
+        return Begun(None)
+
+    async def rest() -> None:
+        with bound(execution_id=execution_id):
+            await _carry_on(registry, models, work, execution_id, outside)
+
+    return Begun(rest)
+
+
+async def _carry_on(
+    registry: Registry,
+    models: ModelBoundary,
+    work: Work,
+    execution_id: ExecutionId,
+    outside: Thinking | Reading | None,
+) -> None:
+    while outside is not None:
+        recorder = await _act(registry, models, work, outside)
+        outside = await _go_on(registry, work, execution_id, recorder)
 
 
 async def _act(
@@ -64,17 +92,24 @@ async def _go_on(
             postpone = await recorder(session, held)
         if postpone is None:
             run = await load(session, execution_id)
-        if run is not None and postpone is None and await _begin(session, run):
-            outside = await advance(session, registry, run)
+        if run is not None and postpone is None:
+            outside = await _decide(session, registry, work.tenant, run, before)
         if outside is None and postpone is None:
             await work.conclude(session)
-    if run is not None and before is not None:
-        observe.moved_on(work.tenant, run.execution, before)
     if recorder is not None:
         faults.reach("execution.recorded")
     if postpone is not None:
         raise postpone
     return outside
+
+
+async def _decide(
+    session: TenantSession, registry: Registry, tenant: TenantSlug, run: Run, before: str | None = None
+) -> Thinking | Reading | None:
+    """Go on if there is anything to do. before: the state that this transaction found."""
+    before = before or run.execution.state
+    follow.after_commit(session, lambda: observe.moved_on(tenant, run.execution, before))
+    return await advance(session, registry, run) if await _begin(session, run) else None
 
 
 async def _begin(session: TenantSession, run: Run) -> bool:

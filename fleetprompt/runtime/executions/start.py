@@ -15,6 +15,7 @@ from fleetprompt.model import Agent, Execution
 from fleetprompt.model.states import ExecutionState
 from fleetprompt.runtime.agents.limits import Limits
 from fleetprompt.runtime.jobs import NewJob, enqueue
+from fleetprompt.runtime.jobs.follow import follow_up
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.tenancy import TenantSession
@@ -48,7 +49,7 @@ async def start(session: TenantSession, registry: Registry, new: NewExecution) -
     if (await session.execute(inserted.returning(Execution.id))).scalar_one_or_none() is None:
         known = select(Execution.id).where(Execution.idempotency_key == new.idempotency_key)
         return ExecutionId((await session.scalars(known)).one()), False
-    await enqueue_run(session, row["id"], new.lane, new.position, new.correlation_id)
+    await follow_up(session, _run_job(row["id"], new.lane, new.position, new.correlation_id))
     await emit(
         session,
         registry,
@@ -69,16 +70,17 @@ async def enqueue_run(
     session: TenantSession, execution_id: UUID, lane: str | None, position: int, correlation_id: UUID
 ) -> None:
     """The job that takes the run on from wherever it stands."""
-    await enqueue(
-        session,
-        NewJob(
-            "execution.run",
-            {"execution_id": str(execution_id)},
-            lane=lane,
-            position=position,
-            unique_key=f"execution:{execution_id}",
-            correlation_id=correlation_id,
-        ),
+    await enqueue(session, _run_job(execution_id, lane, position, correlation_id))
+
+
+def _run_job(execution_id: UUID, lane: str | None, position: int, correlation_id: UUID) -> NewJob:
+    return NewJob(
+        "execution.run",
+        {"execution_id": str(execution_id)},
+        lane=lane,
+        position=position,
+        unique_key=f"execution:{execution_id}",
+        correlation_id=correlation_id,
     )
 
 

@@ -33,6 +33,7 @@ class Claimed:
     max_attempts: int
     correlation_id: UUID | None
     waited_s: float
+    lane: str | None = None
 
     def fence(self, worker: str) -> Fence:
         """The claim as tenant transactions name it."""
@@ -44,7 +45,7 @@ RESTS = (
 )
 COLUMNS = (
     "job.id, job.tenant, job.kind, job.args, job.attempt, job.max_attempts, job.correlation_id,"
-    " extract(epoch from clock_timestamp() - job.scheduled_at)::float8"
+    " extract(epoch from clock_timestamp() - job.scheduled_at)::float8, job.lane"
 )
 # `waiting` hops through the index from tenant to tenant; those with the least running come first. One may take all of
 # a claim, which is a part of a worker's slots: with the next claim it has the most running and comes last.

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from fleetprompt.kernel.ids import JobId, new_id
+from fleetprompt.kernel.ids import JobId, TenantSlug, new_id
 from fleetprompt.tenancy import TenantSession
 
 MAX_ATTEMPTS = 8
@@ -36,6 +36,23 @@ class NewJob:
     correlation_id: UUID | None = None
     max_attempts: int = MAX_ATTEMPTS
 
+    def row(self, tenant: TenantSlug) -> dict[str, Any]:
+        """As the table has it. Lanes and keys are shared by all tenants."""
+        return {
+            "id": new_id(),
+            "tenant": tenant,
+            "kind": self.kind,
+            "args": dict(self.args),
+            "lane": f"{tenant}:{self.lane}" if self.lane is not None else None,
+            "position": self.position,
+            "priority": self.priority,
+            "scheduled_at": self.scheduled_at,
+            "delay_s": float(self.delay_s),
+            "unique_key": f"{tenant}:{self.unique_key}" if self.unique_key is not None else None,
+            "correlation_id": self.correlation_id,
+            "max_attempts": self.max_attempts,
+        }
+
 
 # No RETURNING and no conflict target: a tenant's role may insert jobs and read none.
 _INSERT = text("""
@@ -54,23 +71,6 @@ async def enqueue(session: TenantSession, *jobs: NewJob) -> list[JobId]:
     """Add jobs for the session's tenant; they exist when its transaction commits, and not before."""
     if not jobs:
         return []
-    rows = [_row(session, job) for job in jobs]
+    rows = [job.row(session.tenant) for job in jobs]
     await session.execute(_INSERT, {"rows": json.dumps(rows, default=str)})
     return [JobId(row["id"]) for row in rows]
-
-
-def _row(session: TenantSession, job: NewJob) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "tenant": session.tenant,
-        "kind": job.kind,
-        "args": dict(job.args),
-        "lane": f"{session.tenant}:{job.lane}" if job.lane is not None else None,
-        "position": job.position,
-        "priority": job.priority,
-        "scheduled_at": job.scheduled_at,
-        "delay_s": float(job.delay_s),
-        "unique_key": f"{session.tenant}:{job.unique_key}" if job.unique_key is not None else None,
-        "correlation_id": job.correlation_id,
-        "max_attempts": job.max_attempts,
-    }

@@ -26,36 +26,51 @@ BACKOFF_CAP_S = 300.0
 
 
 async def run_job(tenancy: Tenancy, kinds: Mapping[str, JobKind], worker: str, job: Claimed) -> str:
-    """Run it; returns the outcome's name for the log and the metrics. Never raises but for cancellation."""
-    work = Work(
+    """Run it, and what it goes on as; returns the last outcome's name. Never raises but for cancellation."""
+    work: Work | None = Work(
         tenancy, job.tenant, job.kind, job.args, job.fence(worker), job.max_attempts, job.correlation_id
     )
-    began_s = clock.monotonic_s()
-    with bound_contextvars(**_context(job)), span(f"job {job.kind}", org=job.tenant, job=job.id):
-        faults.reach("job.claimed")
-        try:
-            outcome = await _run(work, kinds[job.kind])
-        except Exception as error:  # noqa: BLE001 - the worker's edge: recorded on the job, or left to the reaper
-            outcome = await _record(work, error)
-    metrics.JOBS.labels(job.kind, outcome).inc()
-    metrics.JOB_WAIT_SECONDS.labels(job.kind).observe(max(0.0, job.waited_s))
-    metrics.JOB_RUN_SECONDS.labels(job.kind).observe(clock.monotonic_s() - began_s)
+    outcome, waited_s = "", job.waited_s
+    while work is not None:
+        work.lane, work.kinds = job.lane, kinds
+        outcome = await _run_one(work, waited_s)
+        work, waited_s = work.successor, 0.0
     return outcome
 
 
-def _context(job: Claimed) -> dict[str, str]:
-    ids = {"job": job.id, "correlation_id": job.correlation_id}
+async def _run_one(work: Work, waited_s: float) -> str:
+    began_s = clock.monotonic_s()
+    with (
+        bound_contextvars(**_context(work)),
+        span(f"job {work.kind}", org=work.tenant, job=work.fence.job_id),
+    ):
+        faults.reach("job.claimed")
+        try:
+            outcome = await _run(work)
+        except Exception as error:  # noqa: BLE001 - the worker's edge: recorded on the job, or left to the reaper
+            outcome = await _record(work, error)
+    metrics.JOBS.labels(work.kind, outcome).inc()
+    metrics.JOB_WAIT_SECONDS.labels(work.kind).observe(max(0.0, waited_s))
+    metrics.JOB_RUN_SECONDS.labels(work.kind).observe(clock.monotonic_s() - began_s)
+    return outcome
+
+
+def _context(work: Work) -> dict[str, str]:
+    ids = {"job": work.fence.job_id, "correlation_id": work.correlation_id}
     return {
-        "org": job.tenant,
-        "kind": job.kind,
+        "org": work.tenant,
+        "kind": work.kind,
         **{key: str(value) for key, value in ids.items() if value is not None},
     }
 
 
-async def _run(work: Work, kind: JobKind) -> str:
+async def _run(work: Work) -> str:
     try:
-        await require_acting_user(work)
-        await kind.run(work)
+        if work.rest is not None:
+            await work.rest()
+        else:
+            await require_acting_user(work)
+            await work.kinds[work.kind].run(work)
         if not work.finished:
             async with work.finish():
                 pass

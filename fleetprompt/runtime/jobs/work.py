@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -13,13 +14,24 @@ from sqlalchemy import text
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
-from fleetprompt.runtime.jobs.enqueue import MAX_ATTEMPTS
+from fleetprompt.runtime.jobs import follow
+from fleetprompt.runtime.jobs.enqueue import MAX_ATTEMPTS, NewJob, enqueue
 from fleetprompt.tenancy import Fence, Tenancy, TenantSession
 
+if TYPE_CHECKING:
+    from fleetprompt.runtime.registry import JobKind
+
+faults.declare({"job.goes_on"})
 _LEAVE_TENANT = text("select set_config('role', 'none', true)")
 UNKNOWN_WAIT_S = 30.0
 UNKNOWN_WAITS = 20
-_FINISH = text("delete from public.job where id = :id")  # its row is held by this transaction's fence
+# The row is held by this transaction's fence. Attempts before the successor's first do not count as its own.
+_FINISH = text("delete from public.job where id = :id")
+_GO_ON = text(
+    "update public.job set kind = :kind, args = cast(:args as jsonb), position = :position, priority = :priority,"
+    " unique_key = :unique_key, correlation_id = :correlation_id, max_attempts = :max_attempts, last_error = null"
+    " where id = :id"
+)
 
 
 class Postpone(Exception):
@@ -31,6 +43,13 @@ class Postpone(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The first transaction of a job is done, as a part of another. rest: what remains of it; None = nothing."""
+
+    rest: Callable[[], Awaitable[None]] | None
+
+
 class GiveUp(FleetPromptError):
     """Raised by a job that no further attempt can help: it dies at once, and whoever waits for it is told."""
 
@@ -39,7 +58,11 @@ class GiveUp(FleetPromptError):
 
 @dataclass(slots=True)
 class Work:
-    """A job that this worker has claimed. `finished` once a `finish()` transaction committed."""
+    """A job that this worker has claimed. `finished` once its last transaction committed.
+
+    lane: as the row has it. kinds: what this worker can run. rest: what remains of a job that was begun already.
+    successor: what it goes on as, under the same claim.
+    """
 
     tenancy: Tenancy
     tenant: TenantSlug
@@ -48,8 +71,13 @@ class Work:
     fence: Fence
     max_attempts: int
     correlation_id: UUID | None = None
+    lane: str | None = None
+    kinds: Mapping[str, JobKind] = field(default_factory=dict)
+    rest: Callable[[], Awaitable[None]] | None = None
+    successor: Work | None = None
     finished: bool = field(default=False)
     concluding: bool = field(default=False)
+    row: dict[str, Any] = field(default_factory=dict)
 
     @property
     def last_attempt(self) -> bool:
@@ -66,20 +94,65 @@ class Work:
     async def step(self) -> AsyncIterator[TenantSession]:
         """A transaction that goes on with the job. Raises Fenced if the claim is void."""
         async with self.tenancy.session(self.tenant, fence=self.fence) as session:
+            follow.offer(session)
             yield session
-        self._conclude()
+            await follow.withdraw(session)
+        self._conclude(session)
 
     async def conclude(self, session: TenantSession) -> None:
-        """Make the transaction of a `step` the last one after all; nothing more may be done in it."""
+        """Make the transaction of a `step` the last one after all; nothing more may be done in it.
+
+        What follows from it (`follow.follow_up`) goes on in its place, and may begin in this very transaction.
+        """
         await session.flush()
+        self.successor = await self._next(session)
         await session.execute(_LEAVE_TENANT)
-        await session.execute(_FINISH, {"id": self.fence.job_id})
+        if self.successor is None:
+            await session.execute(_FINISH, {"id": self.fence.job_id})
+        else:
+            await session.execute(_GO_ON, self.successor.row)
         self.concluding = True
 
-    def _conclude(self) -> None:
+    async def _next(self, session: TenantSession) -> Work | None:
+        """What this job goes on as. A job that failed before takes one step at a time, so that blame finds its owner."""
+        while (job := follow.taken(session)) is not None:
+            kind, row = self.kinds.get(job.kind), job.row(self.tenant)
+            if kind is None or row["lane"] != self.lane:
+                await enqueue(session, job)
+                continue
+            successor = self._as(job, row)
+            begun = await kind.begin(successor, session) if kind.begin and self.tries == 1 else None
+            await session.flush()
+            if begun is None or begun.rest is not None:
+                successor.rest = begun.rest if begun else None
+                return successor
+        return None
+
+    def _as(self, job: NewJob, row: Mapping[str, Any]) -> Work:
+        limit = self.fence.attempt - 1 + job.max_attempts
+        successor = Work(
+            self.tenancy, self.tenant, job.kind, dict(job.args), self.fence, limit, job.correlation_id
+        )
+        successor.lane, successor.kinds = self.lane, self.kinds
+        successor.row = {
+            **row,
+            "id": self.fence.job_id,
+            "args": json.dumps(row["args"]),
+            "max_attempts": limit,
+        }
+        return successor
+
+    def _conclude(self, session: TenantSession) -> None:
+        follow.committed(session)
         if self.concluding:
             self.finished = True
+            self._reach_end()
+
+    def _reach_end(self) -> None:
+        if self.successor is None:
             faults.reach("job.finished")
+        else:
+            faults.reach("job.goes_on")
 
     @asynccontextmanager
     async def finish(self) -> AsyncIterator[TenantSession]:

@@ -13,13 +13,13 @@ def handle_kind(registry: Registry) -> JobKind:
     """The kind of job that `emit` enqueues."""
 
     async def handle(work: Work) -> None:
-        async with work.finish() as session:
+        async with work.step() as session:
             signal = await session.get(Signal, UUID(work.args["signal_id"]))
-            if signal is None:
-                return  # its retention ended first
-            handler = registry.find_handler(signal.name, work.args["handler"])
-            if handler is None:
-                raise unknown_here(work, f"handler {work.args['handler']!r}")
-            await handler.run(session, signal)
+            if signal is not None:  # its retention may have ended first
+                handler = registry.find_handler(signal.name, work.args["handler"])
+                if handler is None:
+                    raise unknown_here(work, f"handler {work.args['handler']!r}")
+                await handler.run(session, signal)
+            await work.conclude(session)
 
     return JobKind("signal.handle", handle)
