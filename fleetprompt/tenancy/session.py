@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import CursorResult, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fleetprompt.database.engine import Database
+from fleetprompt.database.engine import SERVED, Database
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError, NotFound
 from fleetprompt.kernel.ids import TenantSlug
@@ -93,11 +93,13 @@ async def _enter(session: TenantSession, fence: Fence | None, finish: bool) -> N
     schema = schema_name(session.tenant)
     place = {"role": role_name(session.tenant), "path": f"{schema}, pg_temp", "schema": schema}
     try:
-        row = (await session.execute(*_entry(place, fence, finish))).one()
+        result = cast("CursorResult[Any]", await session.execute(*_entry(place, fence, finish)))
     except DBAPIError as error:
         if "does not exist" in str(error.orig) and "role" in str(error.orig):
             raise _unknown(session.tenant) from error
         raise
+    result.connection.info.setdefault(SERVED, set()).add(session.tenant)
+    row: Any = result.one()
     if not row[2]:  # roles belong to the whole server: this one is of another database's tenant
         raise _unknown(session.tenant)
     if fence is not None and row[3] != 1:
