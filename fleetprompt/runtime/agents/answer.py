@@ -24,7 +24,7 @@ from fleetprompt.runtime.agents.manage import list_agents
 from fleetprompt.runtime.agents.policies import read_policies
 from fleetprompt.runtime.executions.end import say
 from fleetprompt.runtime.executions.start import NewExecution, start
-from fleetprompt.runtime.registry import Handler, Registry
+from fleetprompt.runtime.registry import Handler, Registry, Speech
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.runtime.signals.emit import SYSTEM
 from fleetprompt.tenancy import TenantSession
@@ -87,7 +87,13 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
     if await _is_known(session, signal):
         return
     agents = await list_agents(session)
-    agent, request = choose(agents, conversation, installation.config, signal.payload["request"])
+    agent, request = choose(
+        agents,
+        conversation,
+        installation.config,
+        signal.payload["request"],
+        may_name=not _is_third_party(signal),
+    )
     scene = Scene(signal, conversation, installation, agent)
     if not await _is_meant(session, registry, scene):
         return
@@ -204,8 +210,13 @@ def _execution(signal: Signal, agent: Agent, request: str) -> NewExecution:
         installation_id=signal.installation_id,
         lane=payload.get("lane"),
         position=payload.get("position", 0),
-        tainted=payload["author"]["kind"] != "person",
+        tainted=payload["author"]["kind"] != "person" or _is_third_party(signal),
     )
+
+
+def _is_third_party(signal: Signal) -> bool:
+    """Whether whoever wrote is no member of the team: such text is data, and chooses no agent."""
+    return bool(signal.payload.get("third_party", False))
 
 
 async def _notice(
@@ -222,6 +233,7 @@ async def _notice(
         key=refusal.once or f"signal:{signal.id}:notice",
         actor=Actor("system", "fleetprompt", "FleetPrompt"),
         summary="A person is told why nobody answers.",
+        speech=Speech.NOTICE,
         correlation_id=signal.correlation_id,
         causation_id=signal.id,
         lane=signal.payload.get("lane"),

@@ -10,14 +10,20 @@ from fleetprompt.model.states import AgentState
 
 
 def choose(
-    agents: Sequence[Agent], conversation: Conversation, config: Mapping[str, Any], request: str
+    agents: Sequence[Agent],
+    conversation: Conversation,
+    config: Mapping[str, Any],
+    request: str,
+    *,
+    may_name: bool = True,
 ) -> tuple[Agent | None, str]:
     """The agent and the request without its name; None if the tenant has none that could be meant.
 
     config: the installation's, of which `channel_agents` ({channel name: agent name}) and `agent` are read.
+    may_name: whether the request may name one.
     """
     present = [agent for agent in agents if agent.state != AgentState.ARCHIVED]
-    named = named_in(present, request)
+    named = named_in(present, request) if may_name else None
     if named is not None and len(present) > 1:
         return named, request[len(named.name) :].lstrip(" ,:-\n\t") or request
     by_name = {agent.name.casefold(): agent for agent in present}

@@ -30,6 +30,8 @@ class EffectTry:
     request: Mapping[str, Any]
     tries: int
     first_tried_at_ms: int
+    failures: int = 0
+    """How often the directive certainly failed, for a passing reason, before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,10 @@ class DirectiveType:
         default=_nothing
     )
     """Called in the transaction of its success, with the receipts of its parts: the connector's own result signal."""
+    editable: frozenset[str] = frozenset()
+    """Arguments that a person may change while it waits for approval."""
+    preview: Callable[[TenantSession, Directive], Awaitable[str]] | None = None
+    """What it would do, as the person who decides should see it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from fleetprompt.model.states import ExecutionState
 from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.executions.record import Run
 from fleetprompt.runtime.moves import move
-from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.registry import Channel, Composed, Registry, Saying, Speech
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.tenancy import TenantSession
 
@@ -20,7 +20,7 @@ from fleetprompt.tenancy import TenantSession
 async def succeed(session: TenantSession, registry: Registry, run: Run, text: str) -> None:
     """The answer stands; the directive that posts it is requested in the same transaction."""
     execution = run.execution
-    directive_id = await _reply(session, registry, run, "answer", text)
+    directive_id = await _reply(session, registry, run, "answer", text, Speech.ANSWER)
     await move(
         session,
         execution,
@@ -40,7 +40,8 @@ async def fail(
 ) -> None:
     """It did not work out. detail: for the operator; sentence: the one thing that the person in the channel reads."""
     execution = run.execution
-    directive_id = await _reply(session, registry, run, f"failure:{run.execution.round}", sentence)
+    what = f"failure:{run.execution.round}"
+    directive_id = await _reply(session, registry, run, what, sentence, Speech.FAILURE)
     values = {"error_code": code, "error": detail, "directive_id": directive_id}
     await move(session, execution, ExecutionState.FAILED, finished_at=func.now(), **values)
     await tell(
@@ -88,29 +89,45 @@ async def say(
     key: str,
     actor: Actor,
     summary: str,
+    speech: Speech = Speech.ANSWER,
     **links: Any,
 ) -> UUID | None:
-    """Have a text posted in a conversation, once for each key; None if its channel cannot be posted to."""
+    """Have a text posted in a conversation, once for each key; None if its channel takes no such text."""
     installation = await session.scalar(
         select(Installation).where(Installation.id == conversation.installation_id)
     )
     channel = registry.channels.get(installation.package) if installation is not None else None
     if channel is None or not text.strip():
         return None
+    composed = await _compose(session, channel, conversation, Saying(text, speech, links.get("execution_id")))
+    if composed is None:
+        return None
     new = NewDirective(
         channel.directive,
         key,
-        channel.arguments(conversation, text),
+        composed.arguments,
         summary,
         actor,
         installation_id=conversation.installation_id,
         conversation_id=conversation.id,
+        approval_reason=composed.approval_reason,
+        approval_lasts_s=composed.approval_lasts_s,
         **links,
     )
     return (await request(session, registry, new)).id
 
 
-async def _reply(session: TenantSession, registry: Registry, run: Run, what: str, text: str) -> UUID | None:
+async def _compose(
+    session: TenantSession, channel: Channel, conversation: Conversation, saying: Saying
+) -> Composed | None:
+    if channel.compose is None:
+        return Composed(channel.arguments(conversation, saying.text))
+    return await channel.compose(session, conversation, saying)
+
+
+async def _reply(
+    session: TenantSession, registry: Registry, run: Run, what: str, text: str, speech: Speech
+) -> UUID | None:
     if run.conversation is None:
         return None
     execution = run.execution
@@ -122,6 +139,7 @@ async def _reply(session: TenantSession, registry: Registry, run: Run, what: str
         key=f"execution:{execution.id}:{what}",
         actor=Actor("agent", str(run.agent.id), run.agent.name),
         summary=f"{run.agent.name} answers {execution.input.get('person_name') or 'a request'}.",
+        speech=speech,
         correlation_id=execution.correlation_id,
         causation_id=execution.id,
         execution_id=execution.id,
