@@ -25,10 +25,8 @@ QUICK = Pace(
 )
 
 
-class TestedAdapter(Adapter, LooksUp, Protocol):
+class AnyAdapter(Adapter, LooksUp, Protocol):
     """What all of them offer."""
-
-    __test__ = False
 
 
 class Stage(Protocol):
@@ -45,8 +43,8 @@ class Stage(Protocol):
         """Skip the test where the far side has no edits, typing or closing."""
         ...
 
-    def adapter(self, observer: Observer | None = None, *, good: bool = True) -> TestedAdapter: ...
-    def elsewhere(self) -> TestedAdapter: ...
+    def adapter(self, observer: Observer | None = None, *, good: bool = True) -> AnyAdapter: ...
+    def elsewhere(self) -> AnyAdapter: ...
     def place(self, *, direct: bool = False, thread_id: str = "") -> Place: ...
     def says(self, text: str, *, direct: bool = False, thread_id: str = "") -> str: ...
     def edits(self, message_id: str, text: str) -> None: ...
@@ -69,10 +67,10 @@ class MemoryStage:
     def needs(self, what: str) -> None:
         """It has all."""
 
-    def adapter(self, observer: Observer | None = None, *, good: bool = True) -> TestedAdapter:
+    def adapter(self, observer: Observer | None = None, *, good: bool = True) -> AnyAdapter:
         return MemoryAdapter(self.server, observer, credential="good" if good else "bad")
 
-    def elsewhere(self) -> TestedAdapter:
+    def elsewhere(self) -> AnyAdapter:
         return MemoryAdapter(MemoryServer())
 
     def place(self, *, direct: bool = False, thread_id: str = "") -> Place:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from email.errors import MessageError
 from email.header import decode_header
 from typing import Final
 
@@ -81,7 +82,7 @@ def header_text(value: object) -> str:
 def _decoded_words(text: str) -> str:
     try:
         pieces = decode_header(text)
-    except (ValueError, LookupError, AttributeError):  # HeaderParseError is a ValueError
+    except (MessageError, ValueError, LookupError, AttributeError):
         return text
     words = [
         piece if isinstance(piece, str) else to_text(piece, charset or "utf-8") for piece, charset in pieces

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from inscriptis import get_text  # type: ignore[import-untyped]
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from adapters.proton_mail.parse_limits import within
 
@@ -84,7 +84,7 @@ def _selected(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
         return []
     try:
         return tree.css(selector)
-    except (ValueError, RuntimeError, TypeError):
+    except (SelectolaxError, ValueError, RuntimeError, TypeError):
         return []
 
 

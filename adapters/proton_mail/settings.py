@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -143,15 +144,15 @@ def _check_folders(folders: tuple[str, ...], sent_folder: str) -> None:
 
 def pinned_context(certificate_pem: str) -> ssl.SSLContext:
     """Trusts this certificate alone. Raises Misconfigured."""
-    try:
-        context = ssl.create_default_context(cadata=certificate_pem)
-    except (ssl.SSLError, ValueError, TypeError):
+    # Never `create_default_context`: without a certificate that one trusts the system's authorities.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with suppress(ssl.SSLError, ValueError, TypeError):
+        context.load_verify_locations(cadata=certificate_pem)
+    if not context.cert_store_stats()["x509"]:
         raise Misconfigured(
             "the certificate is not a PEM file",
             advice="Export it: Bridge > Settings > Export TLS certificates.",
-        ) from None
-    # Bridge's certificate is self-signed and lacks what the strict mode of Python 3.13 asks for.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        )
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # Bridge's may say that it is no authority
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

@@ -18,7 +18,7 @@ from adapters.contract import (
     Types,
 )
 from adapters.errors import CredentialRefused, OutcomeUnknown, PlaceGone, Refused, Remedy, TooLong
-from tests.adapter_stages import Stage, TestedAdapter, open_stage
+from tests.adapter_stages import AnyAdapter, Stage, open_stage
 from tests.listening import States, listening
 
 
@@ -29,7 +29,7 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
 
 
 @pytest.fixture
-async def adapter(stage: Stage) -> AsyncIterator[TestedAdapter]:
+async def adapter(stage: Stage) -> AsyncIterator[AnyAdapter]:
     built = stage.adapter()
     yield built
     await built.close()
@@ -39,7 +39,7 @@ def answer(stage: Stage, text: str = "An answer.", key: str = "directive-1", thr
     return Outbound(key, stage.place(thread_id=thread_id), text, first_tried_at_ms=1)
 
 
-async def test_opening_twice_finds_the_same_account(stage: Stage, adapter: TestedAdapter) -> None:
+async def test_opening_twice_finds_the_same_account(stage: Stage, adapter: AnyAdapter) -> None:
     first, second = await adapter.open(), await adapter.open()
     assert first.account_key == second.account_key
     assert (first.account_name, first.account_id) == (stage.account_name, second.account_id)
@@ -47,7 +47,7 @@ async def test_opening_twice_finds_the_same_account(stage: Stage, adapter: Teste
     assert first.server_now_ms > 0
 
 
-async def test_the_same_account_name_elsewhere_has_another_key(stage: Stage, adapter: TestedAdapter) -> None:
+async def test_the_same_account_name_elsewhere_has_another_key(stage: Stage, adapter: AnyAdapter) -> None:
     other = stage.elsewhere()
     try:
         assert (await other.open()).account_key != (await adapter.open()).account_key
@@ -61,7 +61,7 @@ async def test_closing_is_idempotent_and_needs_no_opening(stage: Stage) -> None:
     await adapter.close()
 
 
-async def test_a_closed_adapter_opens_again(stage: Stage, adapter: TestedAdapter) -> None:
+async def test_a_closed_adapter_opens_again(stage: Stage, adapter: AnyAdapter) -> None:
     await adapter.open()
     await adapter.close()
     assert (await adapter.open()).account_name == stage.account_name
@@ -84,7 +84,7 @@ async def test_check_tells_of_a_bad_credential_and_does_not_raise(stage: Stage) 
     await adapter.close()
 
 
-async def test_check_finds_all_well(adapter: TestedAdapter) -> None:
+async def test_check_finds_all_well(adapter: AnyAdapter) -> None:
     assert all(line.ok for line in await adapter.check())
 
 
@@ -114,7 +114,7 @@ async def test_what_was_missed_comes_first_and_in_order_then_live(stage: Stage) 
 
 
 async def test_nothing_after_a_cursor_is_lost_and_what_repeats_has_its_old_key(
-    stage: Stage, adapter: TestedAdapter
+    stage: Stage, adapter: AnyAdapter
 ) -> None:
     for number in range(6):
         stage.says(f"message {number}")
@@ -129,7 +129,7 @@ async def test_nothing_after_a_cursor_is_lost_and_what_repeats_has_its_old_key(
         assert len(again.keys) == len(set(again.keys))
 
 
-async def test_a_cursor_is_printable_and_small(stage: Stage, adapter: TestedAdapter) -> None:
+async def test_a_cursor_is_printable_and_small(stage: Stage, adapter: AnyAdapter) -> None:
     stage.says("hello")
     async with listening(adapter) as ear:
         await ear.hears("hello")
@@ -137,7 +137,7 @@ async def test_a_cursor_is_printable_and_small(stage: Stage, adapter: TestedAdap
 
 
 async def test_a_mention_or_a_direct_message_is_addressed_and_nothing_else(
-    stage: Stage, adapter: TestedAdapter
+    stage: Stage, adapter: AnyAdapter
 ) -> None:
     stage.says("hello all")
     root = stage.says("@fleet hello")
@@ -157,9 +157,7 @@ async def test_a_mention_or_a_direct_message_is_addressed_and_nothing_else(
     assert not people["psst"].mentions_us
 
 
-async def test_an_edit_and_a_deletion_are_told_and_address_nobody(
-    stage: Stage, adapter: TestedAdapter
-) -> None:
+async def test_an_edit_and_a_deletion_are_told_and_address_nobody(stage: Stage, adapter: AnyAdapter) -> None:
     stage.needs("edits")
     message = stage.says("first")
     async with listening(adapter) as ear:
@@ -176,7 +174,7 @@ async def test_an_edit_and_a_deletion_are_told_and_address_nobody(
 
 
 async def test_what_the_account_says_itself_is_marked_and_not_addressed(
-    stage: Stage, adapter: TestedAdapter
+    stage: Stage, adapter: AnyAdapter
 ) -> None:
     receipt = await adapter.send(answer(stage, "I am @fleet"))
     async with listening(adapter) as ear:
@@ -187,7 +185,7 @@ async def test_what_the_account_says_itself_is_marked_and_not_addressed(
 
 
 async def test_a_message_is_sent_into_its_thread_and_found_by_its_key(
-    stage: Stage, adapter: TestedAdapter
+    stage: Stage, adapter: AnyAdapter
 ) -> None:
     root = stage.says("@fleet question")
     message = answer(stage, thread_id=root)
@@ -201,7 +199,7 @@ async def test_a_message_is_sent_into_its_thread_and_found_by_its_key(
 
 
 async def test_a_lost_answer_is_an_unknown_outcome_and_look_up_settles_it(
-    stage: Stage, adapter: TestedAdapter
+    stage: Stage, adapter: AnyAdapter
 ) -> None:
     await adapter.open()
     stage.lose_next_answer()
@@ -214,21 +212,21 @@ async def test_a_lost_answer_is_an_unknown_outcome_and_look_up_settles_it(
     assert stage.spoken() == ["An answer."]
 
 
-async def test_the_same_key_again_is_the_same_message(stage: Stage, adapter: TestedAdapter) -> None:
+async def test_the_same_key_again_is_the_same_message(stage: Stage, adapter: AnyAdapter) -> None:
     first = await adapter.send(answer(stage))
     assert (await adapter.send(answer(stage))).external_id == first.external_id
     assert stage.spoken() == ["An answer."]
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
-async def test_an_empty_message_is_never_sent(stage: Stage, adapter: TestedAdapter, text: str) -> None:
+async def test_an_empty_message_is_never_sent(stage: Stage, adapter: AnyAdapter, text: str) -> None:
     with pytest.raises(Refused):
         await adapter.send(answer(stage, text))
     assert stage.spoken() == []
 
 
 async def test_the_longest_message_is_sent_and_a_longer_one_refused(
-    stage: Stage, adapter: TestedAdapter
+    stage: Stage, adapter: AnyAdapter
 ) -> None:
     await adapter.send(answer(stage, "é" * stage.max_runes))
     with pytest.raises(TooLong):
@@ -236,7 +234,7 @@ async def test_the_longest_message_is_sent_and_a_longer_one_refused(
     assert len(stage.spoken()) == 1
 
 
-async def test_a_closed_channel_is_given_up(stage: Stage, adapter: TestedAdapter) -> None:
+async def test_a_closed_channel_is_given_up(stage: Stage, adapter: AnyAdapter) -> None:
     stage.needs("closing")
     await adapter.open()
     stage.close_channel()
@@ -245,7 +243,7 @@ async def test_a_closed_channel_is_given_up(stage: Stage, adapter: TestedAdapter
     assert gone.value.remedy is Remedy.GIVE_UP
 
 
-async def test_a_sent_message_can_be_edited(stage: Stage, adapter: TestedAdapter) -> None:
+async def test_a_sent_message_can_be_edited(stage: Stage, adapter: AnyAdapter) -> None:
     stage.needs("edits")
     assert isinstance(adapter, Edits)
     receipt = await adapter.send(answer(stage, "working ..."))
@@ -254,7 +252,7 @@ async def test_a_sent_message_can_be_edited(stage: Stage, adapter: TestedAdapter
     assert (await adapter.look_up(answer(stage))) is not None
 
 
-async def test_typing_never_raises(stage: Stage, adapter: TestedAdapter) -> None:
+async def test_typing_never_raises(stage: Stage, adapter: AnyAdapter) -> None:
     stage.needs("typing")
     assert isinstance(adapter, Types)
     await adapter.open()
@@ -273,16 +271,14 @@ async def test_closing_ends_listening(stage: Stage) -> None:
     assert ear.error is None
 
 
-async def test_capability_flags_and_protocols_go_together(stage: Stage, adapter: TestedAdapter) -> None:
+async def test_capability_flags_and_protocols_go_together(stage: Stage, adapter: AnyAdapter) -> None:
     offered = {Capability.LOOK_UP: LooksUp, Capability.EDIT: Edits, Capability.TYPING: Types}
     assert set(offered) == set(Capability)
     for flag, protocol in offered.items():
         assert (flag in adapter.capabilities) is isinstance(adapter, protocol)
 
 
-async def test_two_adapters_of_one_process_do_not_hear_each_other(
-    stage: Stage, adapter: TestedAdapter
-) -> None:
+async def test_two_adapters_of_one_process_do_not_hear_each_other(stage: Stage, adapter: AnyAdapter) -> None:
     other = stage.elsewhere()
     async with listening(adapter) as ear, listening(other, Cursor("")) as deaf:
         stage.says("only here")
