@@ -7,6 +7,7 @@ from fleetprompt.model.directive import Directive, Effect
 from fleetprompt.model.execution import Execution, ExecutionStep, ModelCall, ToolCallRecord
 from fleetprompt.model.installation import Credential, Installation, InstallationCursor, InstallationHealth
 from fleetprompt.model.job import Job, Schedule, Worker
+from fleetprompt.model.mail import MailChunk, MailName, MailParticipant, SuppressedAddress
 from fleetprompt.model.organization import Connection, Membership, Organization, User
 from fleetprompt.model.package import Package, PackageVersion, Skill
 from fleetprompt.model.signal import Signal, SignalRaw
@@ -26,6 +27,9 @@ __all__ = [
     "InstallationHealth",
     "Job",
     "JsonObject",
+    "MailChunk",
+    "MailName",
+    "MailParticipant",
     "Membership",
     "Message",
     "ModelCall",
@@ -37,6 +41,7 @@ __all__ = [
     "Signal",
     "SignalRaw",
     "Skill",
+    "SuppressedAddress",
     "TenantBase",
     "ToolCallRecord",
     "User",
