@@ -1,10 +1,11 @@
-"""The web process: health, readiness, metrics; later the door for webhooks and people."""
+"""What is served over HTTP: health, readiness, metrics; later the door for webhooks and people."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
+from litestar import Litestar
 from sqlalchemy import text
 
 from fleetprompt.composition import House
@@ -23,15 +24,25 @@ async def serve(
 ) -> None:
     """Answer HTTP until `stop` is set. listening: told the host and port once connections are accepted."""
 
+    await serve_app(_health(house), house.settings.host, house.settings.port, stop, listening)
+
+
+async def serve_beside(
+    house: House, stop: asyncio.Event, listening: Callable[[str, int], None] | None = None
+) -> None:
+    """The same for a worker or a listener as a process of its own, on FLEETPROMPT_METRICS_PORT, which is set."""
+    assert house.settings.metrics_port is not None
+    await serve_app(_health(house), house.settings.host, house.settings.metrics_port, stop, listening)
+
+
+def _health(house: House) -> Litestar:
     async def is_ready() -> str | None:
         return await readiness(house)
 
     async def measure() -> None:
         await gauges.measure(house.database)
 
-    settings = house.settings
-    app = create_app(is_ready, measure=measure)
-    await serve_app(app, settings.host, settings.port, stop, listening)
+    return create_app(is_ready, measure=measure)
 
 
 async def readiness(house: House) -> str | None:

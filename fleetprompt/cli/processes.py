@@ -126,11 +126,23 @@ async def _worker(house: House, stop: asyncio.Event) -> None:
     from fleetprompt.worker import serve
 
     output.say(f"The worker runs, {house.settings.worker_slots} jobs at a time.")
-    await serve(house, stop)
+    await together(house, stop, serve, _beside)
 
 
 async def _listener(house: House, stop: asyncio.Event) -> None:
     from fleetprompt.listener import serve
 
     output.say("The listener runs.")
-    await serve(house, stop)
+    await together(house, stop, serve, _beside)
+
+
+async def _beside(house: House, stop: asyncio.Event) -> None:
+    """Health and metrics of a process that serves nothing else."""
+    if house.settings.metrics_port is None:
+        await stop.wait()
+        return
+    from fleetprompt.asgi import serve_beside
+
+    await serve_beside(
+        house, stop, lambda host, port: output.say(f"Health and metrics are on http://{host}:{port}")
+    )

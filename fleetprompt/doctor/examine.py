@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from fleetprompt.composition import COMMAND, House, open_house
 from fleetprompt.database.engine import is_away
-from fleetprompt.doctor import database, work
+from fleetprompt.doctor import database, transport, work
 from fleetprompt.doctor.finding import Finding, Level, fail
 from fleetprompt.doctor.machine import check_machine, key_is_missing
 from fleetprompt.kernel.errors import FleetPromptError
@@ -56,6 +56,9 @@ async def _in_house(
     for finding in (*database.check_tenants(organizations), *database.check_keys(house, organizations)):
         yield finding
     yield await work.check_workers(house)
+    yield await transport.check_broker(house)
+    for finding in await transport.check_kinds(house, None if org is None else {org}):
+        yield finding
     for one in organizations:
         if one.state == OrganizationState.ACTIVE:
             async for finding in _of_tenant(house, TenantSlug(one.slug), can_build=can_build):

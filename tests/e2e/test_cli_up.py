@@ -86,6 +86,22 @@ async def test_web_worker_and_listener_run_apart_and_the_scrape_tells_what_waits
         assert await house.value("select count(*) from public.worker") == 0
 
 
+async def test_worker_and_listener_tell_their_health_where_they_are_asked_to() -> None:
+    async with fresh_house() as house:
+        run = CommandLine.on(house.url, FLEETPROMPT_METRICS_PORT="0")
+        async with staying(run, "worker") as worker, staying(run, "listener") as listener:
+            for process in (worker, listener):
+                base = (await line(process, r"metrics are on (http://\S+)"))[1]
+                async with httpx2.AsyncClient(base_url=base) as client:
+                    answers = [await client.get(path) for path in ("/healthz", "/readyz", "/metrics")]
+                assert [answer.status_code for answer in answers] == [200, 200, 200]
+                assert "fleetprompt_jobs_queued" in answers[2].text
+            assert await asyncio.gather(stopped(worker, within_s=10), stopped(listener, within_s=10)) == [
+                0,
+                0,
+            ]
+
+
 async def test_readyz_says_why_it_cannot_work_and_recovers() -> None:
     async with (
         fresh_house() as house,

@@ -23,6 +23,7 @@ from fleetprompt.runtime.jobs.carriers import Carrier, make_carrier, queue_name
 from fleetprompt.runtime.jobs.claim import Claimed
 from fleetprompt.runtime.jobs.dispatch import Carried
 from fleetprompt.runtime.jobs.dispatcher import Dispatcher
+from fleetprompt.runtime.jobs.endings import end_tasks
 from fleetprompt.runtime.jobs.link import Link
 from fleetprompt.runtime.jobs.sleeper import nap, pause
 from fleetprompt.settings import Settings
@@ -71,12 +72,10 @@ class CarriedBroker(PgBroker):
 
     async def shutdown(self) -> None:
         """Stop, and hand back what arrived and was not begun."""
-        if self._dispatching is not None:
-            self._dispatching.cancel()
-            await asyncio.gather(self._dispatching, return_exceptions=True)
+        await end_tasks(self._dispatching)
+        await self.link.stop()
         with contextlib.suppress(Exception):  # Postgres may be away: leases end by themselves
             await self._refuse(self._next_arrived(len(self.link.arrived)))
-        await self.link.stop()
         await super().shutdown()
 
     def drop(self, fence: Fence) -> None:
@@ -91,10 +90,10 @@ class CarriedBroker(PgBroker):
             jobs = await self._accept(messages)
             self.link.room.set()  # duplicates took no slot
             return jobs
-        return [] if self.link.is_up else await super()._claim()
+        return [] if self._relies_on_broker else await super()._claim()
 
     async def _rest(self) -> None:
-        if self.link.is_up:
+        if self._relies_on_broker:
             await nap(self.wake, self.poll_every_s)
         else:
             await super()._rest()
@@ -150,6 +149,11 @@ class CarriedBroker(PgBroker):
 
     async def _make_carrier(self) -> Carrier:
         return make_carrier(self.url, await queue_name(self.database), self.slots)
+
+    @property
+    def _relies_on_broker(self) -> bool:
+        """At the start, until it is known whether it is there."""
+        return self.link.is_up or not self.link.was_tried
 
     def _has_room(self) -> bool:
         return self.free_slots > len(self.link.arrived)

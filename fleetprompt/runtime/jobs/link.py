@@ -9,16 +9,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
-from taskiq import AckableMessage, AsyncBroker, BrokerMessage
+from taskiq import AckableMessage, BrokerMessage
 
-from fleetprompt.runtime.jobs.carriers import Carrier
+from fleetprompt.runtime.jobs.carriers import START_S, Carrier, close
+from fleetprompt.runtime.jobs.endings import end_tasks
 from fleetprompt.telemetry import metrics
 
 log = structlog.get_logger("fleetprompt.broker")
 
-START_S: Final = 5.0
 ANSWER_S: Final = 3.0
-CLOSE_S: Final = 1.0
 LONGEST_WAIT_S: Final = 5.0
 
 
@@ -41,6 +40,8 @@ class Link:
         self._carrier: Carrier | None = None
         self._broken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
+        self.was_tried = False
         self.room = asyncio.Event()
         self.arrived: list[AckableMessage] = []
 
@@ -55,9 +56,8 @@ class Link:
 
     async def stop(self) -> None:
         """Close the connection; what has arrived stays where it is."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        self._stopped = True
+        await end_tasks(self._task)
 
     async def send(self, *messages: BrokerMessage) -> bool:
         """Whether the broker has taken all. Where it has not, some may arrive all the same."""
@@ -78,7 +78,7 @@ class Link:
 
     async def _keep_up(self) -> None:
         wait_s = 0.1
-        while True:
+        while not self._stopped:
             try:
                 await self._hold()
                 wait_s = 0.1
@@ -98,7 +98,7 @@ class Link:
             await self._until_broken(carrier)
         finally:
             self._tell(None)
-            await _close(carrier.broker)
+            await close(carrier.broker)
 
     async def _until_broken(self, carrier: Carrier) -> None:
         parts = [
@@ -109,10 +109,9 @@ class Link:
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for part in parts:
-                part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
-        error = done.pop().exception()
+            await end_tasks(*parts)
+        ended = done.pop()
+        error = None if ended.cancelled() else ended.exception()
         if error is not None:
             log.warning("broker.failed", error=type(error).__name__)
 
@@ -139,14 +138,7 @@ class Link:
         await self._broken.wait()
 
     def _tell(self, carrier: Carrier | None) -> None:
-        self._carrier = carrier
+        self._carrier, self.was_tried = carrier, True
         metrics.BROKER_UP.set(int(carrier is not None))
         log.info("broker.up" if carrier is not None else "broker.down")
         self._changed()
-
-
-async def _close(broker: AsyncBroker) -> None:
-    """What does not close in time is left: its connection is broken, or the process is about to end."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(CLOSE_S):
-            await broker.shutdown()

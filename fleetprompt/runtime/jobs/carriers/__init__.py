@@ -7,6 +7,8 @@ is built (`link.Link`), which covers what each library's own reconnecting leaves
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -16,8 +18,11 @@ from sqlalchemy import text
 from taskiq import AsyncBroker
 
 from fleetprompt.database.engine import Database
+from fleetprompt.kernel.errors import Unavailable
 
 CONNECT_S: Final = 2.0
+START_S: Final = 5.0
+CLOSE_S: Final = 1.0
 KEPT_MESSAGES: Final = 100_000
 KEPT_S: Final = 3600
 
@@ -66,3 +71,26 @@ async def queue_name(database: Database) -> str:
     """A name of this database alone, so that several services can share one broker; a copy has another."""
     async with database.connection() as connection:
         return f"fleetprompt_{(await connection.execute(_IDENTITY)).scalar_one()}"
+
+
+async def require_reachable(url: str, queue: str) -> None:
+    """Connect once, make the queue if it is not there, and look at it. Raises Unavailable."""
+    carrier = make_carrier(url, queue, 1)
+    try:
+        async with asyncio.timeout(START_S):
+            await carrier.broker.startup()
+            await carrier.check()
+    except Exception as error:
+        raise Unavailable(
+            f"{carrier_name(url)} cannot be used: {type(error).__name__}. Workers take jobs from Postgres meanwhile.",
+            "Start it, or mend FLEETPROMPT_BROKER_URL.",
+        ) from error
+    finally:
+        await close(carrier.broker)
+
+
+async def close(broker: AsyncBroker) -> None:
+    """What does not close in time is left: its connection is broken, or the process is about to end."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(CLOSE_S):
+            await broker.shutdown()
