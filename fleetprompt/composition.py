@@ -5,6 +5,7 @@ Every process of FleetPrompt is a composition root over this: `worker`, `listene
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -102,7 +103,7 @@ async def open_house(settings: Settings, *, role: str, migrate: bool = True) -> 
     async with AsyncExitStack() as stack:
         stack.callback(shutdown_tracing)
         postgres = embedded_postgres(settings)
-        url = await _database_url(settings, postgres, stack)
+        url = await _database_url(settings, postgres, role, stack)
         database = Database(
             url,
             pool_size=POOL_SIZE.get(role, settings.worker_slots + SPARE_CONNECTIONS),
@@ -150,12 +151,22 @@ async def migrate_all(house: House) -> None:
             )
 
 
-async def _database_url(settings: Settings, postgres: EmbeddedPostgres | None, stack: AsyncExitStack) -> str:
+async def _database_url(
+    settings: Settings, postgres: EmbeddedPostgres | None, role: str, stack: AsyncExitStack
+) -> str:
     if postgres is None:
         assert settings.database_url is not None
         return settings.database_url.get_secret_value()
     stack.push_async_callback(postgres.stop)
-    return (await postgres.start()).url()
+    url = (await postgres.start()).url()
+    if role != COMMAND:
+        stack.push_async_callback(_end, asyncio.create_task(postgres.tend(), name="tend-postgres"))
+    return url
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _set_up_telemetry(settings: Settings, role: str) -> None:

@@ -96,9 +96,8 @@ class EmbeddedPostgres:
         while True:
             await asyncio.sleep(every_s)
             if self._share is not None and not self._is_held("keeper"):
-                with contextlib.suppress(
-                    Unavailable
-                ):  # the next turn tries again; who needs the database says so
+                # The next turn tries again; who needs the database says so.
+                with contextlib.suppress(Unavailable, OSError, asyncpg.PostgresError):
                     await self._rejoin()
 
     async def _rejoin(self) -> None:
