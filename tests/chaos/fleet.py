@@ -51,7 +51,7 @@ class Fleet:
     """Starts the processes, keeps them up, and stops them."""
 
     def __init__(
-        self, roles: tuple[str, ...], environment: Mapping[str, str], logs: Path, tell: Tell
+        self, roles: tuple[str, ...], environment: Mapping[str, str], clock: Path, logs: Path, tell: Tell
     ) -> None:
         self.children = [
             Child(f"{role}-{index}", role, free_port(), logs / f"{role}-{index}.log")
@@ -59,6 +59,7 @@ class Fleet:
         ]
         self.ended_by_themselves: list[str] = []
         self._environment = environment
+        self._clock = clock
         self._tell = tell
         self._stopping = False
         self._keepers: list[asyncio.Task[None]] = []
@@ -138,7 +139,8 @@ class Fleet:
             return await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "fleetprompt",
+                "tests.chaos.process",
+                str(self._clock),
                 child.role,
                 env={**kept, **self._environment, **own},
                 cwd=ROOT,

@@ -18,7 +18,7 @@ from tests.chaos.judge import Asked, Verdict, Wrong
 from tests.chaos.place import Place, open_place
 from tests.chaos.plan import Attack, Blow, Mention, Round
 from tests.chaos.report import Report
-from tests.chaos.strike import Attacker, FakeClock, Skipped
+from tests.chaos.strike import Attacker, Skipped
 from tests.chaos.watch import DatabaseWatch, Prober, Span
 
 UP_S = 90.0
@@ -55,7 +55,7 @@ async def play(
 ) -> Verdict:
     """Play a round to its verdict. factor: by how much the bounds are widened on this machine."""
     verdict = Verdict()
-    async with open_place(chaos) as place, _opened(chaos, plan, place, report) as stage:
+    async with open_place(chaos) as place, _opened(chaos, place, report) as stage:
         await _all_up(stage)
         async with asyncio.TaskGroup() as group:
             group.create_task(_ask_all(stage, load))
@@ -70,23 +70,23 @@ async def play(
 
 
 @contextlib.asynccontextmanager
-async def _opened(chaos: Round, plan: Sequence[Attack], place: Place, report: Report) -> AsyncIterator[Stage]:
+async def _opened(chaos: Round, place: Place, report: Report) -> AsyncIterator[Stage]:
     """The fleet started, with its watchers; all ended whatever happens."""
     began_s = time.monotonic()
 
     def now_s() -> float:
         return time.monotonic() - began_s
 
-    clock = FakeClock(place.data_dir.parent / "clock")
-    faked = clock.environment() if any(attack.blow is Blow.CLOCK_JUMP for attack in plan) else {}
-    environment = {**place.environment(chaos), **faked}
-    fleet = Fleet(chaos.roles, environment, report.logs, lambda text: report.tell(now_s(), text))
+    clock = place.data_dir.parent / "clock"
+    clock.write_text("0")
+    fleet = Fleet(
+        chaos.roles, place.environment(chaos), clock, report.logs, lambda text: report.tell(now_s(), text)
+    )
     watch = DatabaseWatch(place.address, now_s)
     attacker = Attacker(place, fleet, watch, clock, chaos.dice("backends"))
     stage = Stage(chaos, report, place, fleet, watch, attacker, began_s)
     stage.probers = [Prober(child, now_s) for child in fleet.children if child.has_web]
-    tended = place.server.tend(0.1)  # first, so that no keeper is started with a false clock
-    running = [watch.run(), tended, *(prober.run() for prober in stage.probers)]
+    running = [watch.run(), *(prober.run() for prober in stage.probers)]
     tasks = [asyncio.create_task(each) for each in running]
     fleet.start()
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
@@ -23,7 +22,6 @@ Strike = Callable[[Attack], Awaitable[str]]
 
 BACKENDS = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and application_name like 'fleetprompt-%'"
 LISTENERS = f"{BACKENDS} and query ilike 'listen %'"
-FAKE_CLOCKS = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
 
 
 class Skipped(Exception):
@@ -34,7 +32,7 @@ class Attacker:
     """Knows how to strike what."""
 
     def __init__(
-        self, place: Place, fleet: Fleet, watch: DatabaseWatch, clock: FakeClock, dice: random.Random
+        self, place: Place, fleet: Fleet, watch: DatabaseWatch, clock: Path, dice: random.Random
     ) -> None:
         self.place, self.fleet, self.watch, self.clock, self.dice = place, fleet, watch, clock, dice
         self._strikes: dict[Blow, Strike] = {
@@ -135,7 +133,7 @@ class Attacker:
         return "until room was made"
 
     async def _clock_jump(self, attack: Attack) -> str:
-        self.clock.jump(attack.lasts_s)
+        self.clock.write_text(f"{attack.lasts_s}")
         return f"by {attack.lasts_s:+.0f} s, all processes"
 
     async def _broker_emptied(self, attack: Attack) -> str:
@@ -169,36 +167,3 @@ class Attacker:
             case other:
                 raise AssertionError(other)
         return f"{count} requests" if count else f"{attack.lasts_s:.1f} s"
-
-
-class FakeClock:
-    """The wall clock of the service's processes, by libfaketime where it is installed. Monotonic time goes on."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        found = [path for pattern in FAKE_CLOCKS for path in Path("/").glob(pattern.lstrip("/"))]
-        self._library = next(iter(found), None)
-        self._write(0)
-
-    def environment(self) -> dict[str, str]:
-        """What a process needs to see it; nothing where the library is absent."""
-        if self._library is None:
-            return {}
-        return {
-            "LD_PRELOAD": str(self._library),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
-
-    def jump(self, seconds: float) -> None:
-        """Raises Skipped without the library."""
-        if self._library is None:
-            raise Skipped("libfaketime is not installed")
-        self._write(seconds)
-
-    def _write(self, seconds: float) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self._file.chmod(0o644)
-        self._file.write_text(f"{seconds:+.0f}s\n")

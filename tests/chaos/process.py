@@ -1,0 +1,59 @@
+"""`python -m tests.chaos.process CLOCK ROLE`: the `fleetprompt` command with a wall clock that jumps.
+
+CLOCK is a file: seconds to add to the time of day. It is added in the two places where the service reads that, the
+clock and the ids; monotonic time goes on, as it does when an administrator sets a clock. libfaketime is not used: its
+0.9.10 wraps the timed waits by which Python's threads pass the GIL on, and an import in a thread takes minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from fleetprompt.kernel import clock, ids
+
+LOOK_EVERY_S = 0.2
+
+
+class JumpingClock:
+    """The time of day with what the file adds to it."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._looked_s = float("-inf")
+        self._offset_s = 0.0
+
+    def offset_s(self) -> float:
+        """What is added; looked up a few times a second."""
+        if time.monotonic() - self._looked_s > LOOK_EVERY_S:
+            self._looked_s = time.monotonic()
+            self._offset_s = float(self._file.read_text())
+        return self._offset_s
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.offset_s())
+
+    def now_ms(self) -> int:
+        return int((time.time() + self.offset_s()) * 1000)
+
+    def new_id(self) -> UUID:
+        """A UUIDv7 of that time: its first 48 bits are milliseconds."""
+        return UUID(int=uuid7().int + (int(self.offset_s() * 1000) << 80))
+
+
+def main() -> None:
+    jumping = JumpingClock(Path(sys.argv[1]))
+    vars(clock).update(now=jumping.now, now_ms=jumping.now_ms)
+    vars(ids)["uuid7"] = jumping.new_id
+    from fleetprompt.cli import main as command
+
+    command(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()
