@@ -24,6 +24,8 @@ from fleetprompt.packages.publishing import FIRST_PARTY, publish, publish_first_
 from fleetprompt.packages.signing import SignatureRefused
 from fleetprompt.packages.signing_files import sign_folder
 from fleetprompt.packages.skills import find_skill, list_skills
+from fleetprompt.tenancy.move_in import import_database
+from fleetprompt.tenancy.move_out import export_database
 from tests.command_line import CommandLine
 from tests.database import fresh_database
 from tests.house import House, bare_house
@@ -263,6 +265,20 @@ def test_a_pin_is_split_from_its_package() -> None:
     assert split_pin("mattermost") == ("mattermost", None)
     assert split_pin("mattermost@1.0.0") == ("mattermost", "1.0.0")
     assert split_pin("mattermost@") == ("mattermost", None)
+
+
+async def test_what_is_published_moves_into_a_database_that_has_published_already(
+    bare: House, tmp_path: Path
+) -> None:
+    await publish(bare.database, release())
+    await withdrawing.yank(bare.database, "webhook", "0.1.0", "Odd.")
+    await export_database(bare.database, tmp_path / "all.zip")
+    async with bare_house() as other:
+        await import_database(other.database, tmp_path / "all.zip")
+        every = "select * from package_versions order by package, version"
+        assert await other.rows(every) == await bare.rows(every)
+        with pytest.raises(asyncpg.CheckViolationError):
+            await other.rows("delete from package_versions where package = 'webhook'")
 
 
 async def test_a_death_while_publishing_leaves_nothing_half_done() -> None:
