@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from fleetprompt.packages import directory
 from fleetprompt.packages.find import find_installation, live_installations
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Line
+from fleetprompt.packages.published import revocations
 from fleetprompt.tenancy import TenantSession
 
 STUCK = (DirectiveState.FAILED, DirectiveState.OUTCOME_UNKNOWN)
@@ -76,7 +77,17 @@ async def status(house: House, tenant: TenantSlug, package: str | None = None) -
             )
             for installation in await live_installations(session, package)
         ]
-    return [await _status(house, *item) for item in found]
+    revoked = await revocations(house.tenancy.database)
+    return [_with_revocation(await _status(house, *item), revoked) for item in found]
+
+
+def _with_revocation(one: Status, revoked: Mapping[tuple[str, str], str]) -> Status:
+    reason = revoked.get((one.package, one.version))
+    if reason is None:
+        return one
+    remedy = f"Uninstall it: fleetprompt package uninstall {one.package} --org ..."
+    said = f"{one.package} {one.version} is revoked: {reason}."
+    return replace(one, error=said, remedy=one.remedy or remedy)
 
 
 async def _count(session: TenantSession, installation: Installation, states: Sequence[DirectiveState]) -> int:

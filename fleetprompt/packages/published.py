@@ -124,6 +124,13 @@ async def choose(database: Database, slug: str, version: str | None = None) -> P
     )
 
 
+async def revocations(database: Database) -> dict[tuple[str, str], str]:
+    """Why, of each version that is revoked, by package and version."""
+    query = select(PackageVersion).where(PackageVersion.revoked_at.is_not(None))
+    async with database.session() as session:
+        return {(row.package, row.version): row.revoked_reason or "" for row in await session.scalars(query)}
+
+
 def refuse_revoked(one: Published) -> None:
     """Raises Conflict, with the reason."""
     if one.state == "revoked":

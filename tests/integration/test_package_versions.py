@@ -11,7 +11,7 @@ import rfc8785
 
 from fleetprompt.credentials import Secret
 from fleetprompt.kernel.errors import Conflict, InvalidInput, NotFound
-from fleetprompt.packages import lifecycle, withdrawing
+from fleetprompt.packages import lifecycle, look, withdrawing
 from fleetprompt.packages.inline import Ended, run_now
 from fleetprompt.packages.lifecycle import Asked
 from fleetprompt.packages.manifest import Manifest
@@ -116,7 +116,11 @@ async def test_what_is_revoked_between_asking_and_doing_is_not_done(stage: Stage
 
 async def test_a_revoked_version_can_be_silenced_and_removed_but_not_woken(stage: Stage) -> None:
     assert (await run(stage, await ask(stage))).succeeded
+    [before] = await look.status(stage.house, ACME)
     await withdrawing.revoke(stage.base.database, "mattermost", "1.0.0", "It leaks.")
+    [status] = await look.status(stage.house, ACME)
+    assert (before.error, status.error) == (None, "mattermost 1.0.0 is revoked: It leaks.")
+    assert "package uninstall mattermost" in (status.remedy or "")
     with pytest.raises(Conflict, match="revoked"):
         await lifecycle.configure(
             stage.house, ACME, "mattermost", config={"post_burst": "3"}, secrets={}, actor=OPERATOR
