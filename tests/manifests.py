@@ -10,6 +10,8 @@ import rfc8785
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
 
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.publishing import Release
@@ -115,3 +117,28 @@ def key_file(folder: Path, key: Any = KEY) -> Path:
     path = folder / "key.pem"
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return path
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """What a manifest's `config.schema` has to say of a connector's settings: the model is the truth."""
+    theirs = model.model_json_schema()
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": theirs.get("required", []),
+        "properties": {
+            name: {**_plain(theirs["properties"][name]), **_default(field)}
+            for name, field in model.model_fields.items()
+        },
+    }
+
+
+def _plain(setting: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in setting.items() if key not in ("title", "default")}
+
+
+def _default(field: FieldInfo) -> dict[str, Any]:
+    if field.is_required():
+        return {}
+    value = field.get_default(call_default_factory=True)
+    return {"default": TypeAdapter(Any).dump_python(value, mode="json")}

@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import SecretStr
+from semver import Version
 
+from fleetprompt.composition import House
+from fleetprompt.database.engine import Database
+from fleetprompt.packages.installers import Installers
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.manifest.lint import lint, manifest_files
-from fleetprompt.packages.manifest.ranges import VersionRange
+from fleetprompt.packages.manifest.ranges import VersionRange, parse_version
 from fleetprompt.packages.published import PLATFORM
 from fleetprompt.packages.publishing import FIRST_PARTY, first_party_files, load_release
 from fleetprompt.packages.signing import TRUSTED, verify
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.workflows.check import check
 from fleetprompt.runtime.workflows.definition import parse
+from fleetprompt.settings import Settings
+from fleetprompt.tenancy import Tenancy
 from tests.architecture.sources import ROOT
 from tests.architecture.test_names import registry
+from tests.manifests import schema_of
 
 __all__ = ["registry"]  # a fixture
 
 FILES = first_party_files()
-CONNECTED = ("mattermost",)
-"""What has a connector in this program; the others say what they will be."""
+
+
+@pytest.fixture(scope="module")
+def installers() -> Installers:
+    """Those of this program; nothing connects."""
+    key = SecretStr(base64.b64encode(bytes(32)).decode())
+    url = "postgresql://nobody@localhost/nothing"
+    database = Database(url)
+    house = House(Settings(database_url=SecretStr(url), master_key=key), database, Tenancy(database), None)
+    return house.services.packages.installers
 
 
 @cache
@@ -60,12 +78,32 @@ def test_no_private_key_lies_in_the_tree() -> None:
     assert [path for path in every if key.search(path.read_bytes())] == []
 
 
-def test_what_can_be_installed_speaks_of_signals_and_directives_that_there_are(registry: Registry) -> None:
+def test_what_can_be_installed_speaks_of_signals_and_directives_that_there_are(
+    registry: Registry, installers: Installers
+) -> None:
+    """A package without a connector in this program says what it will be."""
     for path in FILES:
         manifest = manifest_of(path)
-        if manifest.slug in CONNECTED:
+        if manifest.slug in installers.by_package:
             assert set(manifest.signals.emitted) <= set(registry.signals), manifest.label
             assert set(manifest.directives) <= set(registry.directives), manifest.label
+
+
+def test_the_settings_of_each_manifest_and_of_its_connector_keep_in_step(installers: Installers) -> None:
+    """The connector's own model is the truth: names, kinds, limits, defaults, what is required, and the words.
+
+    A package that was released gets a new version; sign it: fleetprompt package sign FOLDER --key FILE.
+    """
+    for slug, installer in installers.by_package.items():
+        newest = max((manifest_of(p) for p in FILES if p.parent.name == slug), key=_version)
+        wanted = schema_of(installer.config)
+        assert newest.config.settings == wanted, yaml.safe_dump(wanted, sort_keys=False)
+        assert newest.version == installer.version, slug
+        assert [one.key for one in newest.credentials if one.required] == list(installer.secrets), slug
+
+
+def _version(manifest: Manifest) -> Version:
+    return parse_version(manifest.version)
 
 
 def test_the_templates_of_workflows_are_workflows(registry: Registry) -> None:

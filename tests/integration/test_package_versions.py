@@ -197,7 +197,7 @@ async def test_what_a_package_needs_must_be_there(stage: Stage) -> None:
 
 
 async def test_a_package_without_its_connector_says_so(stage: Stage) -> None:
-    for package in ("proton-mail", "webhook@0.1.0"):
+    for package in ("starter-agent", "starter-agent@1.0.0"):
         with pytest.raises(Conflict, match="not installable yet"):
             await ask(stage, package)
 

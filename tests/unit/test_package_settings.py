@@ -59,26 +59,6 @@ def test_a_refusal_names_the_setting_the_rule_and_the_use_and_quotes_no_value(
     assert "secret" not in str(refused.value)
 
 
-def test_mattermosts_manifest_and_its_connector_keep_in_step() -> None:
-    """The connector's own model is the truth: names, kinds, limits, defaults, what is required, and the words."""
-    theirs = MattermostConfig.model_json_schema()
-    ours = MATTERMOST.config.settings
-    defaults = {
-        name: TypeAdapter(dict[str, Any]).dump_python({"it": field.get_default(call_default_factory=True)})[
-            "it"
-        ]
-        for name, field in MattermostConfig.model_fields.items()
-        if not field.is_required()
-    }
-    expected = {
-        name: {key: value for key, value in setting.items() if key not in ("title", "default")}
-        | ({"default": defaults[name]} if name in defaults else {})
-        for name, setting in theirs["properties"].items()
-    }
-    assert ours["properties"] == expected
-    assert (ours["required"], ours["additionalProperties"]) == (theirs["required"], False)
-
-
 def test_what_the_connector_makes_of_settings_its_manifest_allows() -> None:
     given = {
         "server_url": "https://a.example",
