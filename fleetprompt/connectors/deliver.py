@@ -74,6 +74,14 @@ class PostArguments(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What a call depends on, as the database has it."""
+
+    installation: Installation | None
+    standing: breaker.Standing | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Open:
     """The way is free. troubled: a success has something to reset."""
 
@@ -107,6 +115,11 @@ class PostEffector:
             return parts
         kept = self._binding.parts(text, max_runes - len(CUT_NOTE))[:max_posts]
         return [*kept[:-1], kept[-1] + CUT_NOTE]
+
+    async def look_ahead(self, session: TenantSession, directive: Directive) -> _Ahead:
+        """Spares the call a transaction of its own."""
+        assert directive.installation_id is not None, "a post needs an installation"
+        return await _look(session, directive.installation_id)
 
     async def perform(self, effect: EffectTry) -> Outcome:
         """Send once."""
@@ -156,13 +169,14 @@ class PostEffector:
 
     async def _way(self, effect: EffectTry, *, endpoint: str) -> _Open | RetryIn | Refused:
         """Whether the far side may be called now, or why not."""
-        installation_id = _installation_id(effect)
-        async with self._tenancy.session(effect.tenant) as session:
-            installation = await session.get(Installation, installation_id)
-            if installation is None or installation.state != InstallationState.INSTALLED:
-                state = "gone" if installation is None else installation.state
-                return Refused("not_installed", f"The installation is {state}, so nothing is posted for it.")
-            standing = await breaker.standing(session, installation_id)
+        ahead = effect.ahead
+        if not isinstance(ahead, _Ahead):
+            async with self._tenancy.session(effect.tenant) as session:
+                ahead = await _look(session, _installation_id(effect))
+        installation, standing = ahead.installation, ahead.standing
+        if installation is None or standing is None:
+            state = "gone" if installation is None else installation.state
+            return Refused("not_installed", f"The installation is {state}, so nothing is posted for it.")
         if standing.wait_s > 0:
             return RetryIn(standing.wait_s, "blocked", "The far side is given a pause.", forgiven=True)
         wait_s = await self._take_token(effect, installation, endpoint)
@@ -201,6 +215,13 @@ class PostEffector:
         if isinstance(error, CredentialRefused | Misconfigured):
             await self._pool.discard(installation_id)
         await breaker.note_failure(self._tenancy, effect.tenant, installation_id, error)
+
+
+async def _look(session: TenantSession, installation_id: UUID) -> _Ahead:
+    installation = await session.get(Installation, installation_id)
+    if installation is None or installation.state != InstallationState.INSTALLED:
+        return _Ahead(installation, None)
+    return _Ahead(installation, await breaker.standing(session, installation_id))
 
 
 def _installation_id(effect: EffectTry) -> UUID:

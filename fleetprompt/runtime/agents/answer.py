@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 
 from fleetprompt.kernel import clock
 from fleetprompt.model import Agent, Conversation, Execution, Installation, Message, Signal
@@ -24,6 +24,7 @@ from fleetprompt.runtime.agents.manage import list_agents
 from fleetprompt.runtime.agents.policies import read_policies
 from fleetprompt.runtime.executions.end import say
 from fleetprompt.runtime.executions.start import NewExecution, start
+from fleetprompt.runtime.jobs.follow import keep
 from fleetprompt.runtime.registry import Handler, Registry, Speech
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.runtime.signals.emit import SYSTEM
@@ -80,11 +81,12 @@ class Refusal:
 
 async def wake(session: TenantSession, registry: Registry, signal: Signal) -> None:
     """Start the run that a message asks for, if it asks for one; a repeat finds it started."""
-    conversation = await session.get(Conversation, signal.conversation_id)
-    installation = await session.get(Installation, signal.installation_id)
-    if conversation is None or installation is None or installation.state != InstallationState.INSTALLED:
+    found = (await session.execute(_place(signal))).one_or_none()
+    if found is None:
         return
-    if await _is_known(session, signal):
+    conversation, installation, is_known = found
+    keep(session, conversation, installation)
+    if is_known or installation.state != InstallationState.INSTALLED:
         return
     agents = await list_agents(session)
     agent, request = choose(
@@ -105,12 +107,11 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
     await start(session, registry, _execution(signal, agent, request))
 
 
-async def _is_known(session: TenantSession, signal: Signal) -> bool:
-    """Whether the message was given to a run already: then nothing may come of it that would not have come then."""
-    return (
-        await session.scalar(select(Execution.id).where(Execution.idempotency_key == _key(signal)))
-        is not None
-    )
+def _place(signal: Signal) -> Select[Conversation, Installation, bool]:
+    """Where it was said, and whether it was given to a run already: then nothing may come of it that did not then."""
+    known = select(Execution.id).where(Execution.idempotency_key == _key(signal)).exists()
+    place = select(Conversation, Installation, known).where(Conversation.id == signal.conversation_id)
+    return place.join(Installation, Installation.id == signal.installation_id)
 
 
 def _key(signal: Signal) -> str:
@@ -174,11 +175,14 @@ async def _refusal(session: TenantSession, signal: Signal, agent: Agent) -> Refu
         Execution.input["person_id"].astext == person,
         Execution.created_at > clock.now() - timedelta(hours=1),
     )
-    if int(await session.scalar(recent) or 0) >= limits.runs_per_person_per_hour:
+    everybodys = select(func.count()).where(Execution.created_at > clock.now() - timedelta(hours=1))
+    own, all_runs = (
+        await session.execute(select(recent.scalar_subquery(), everybodys.scalar_subquery()))
+    ).one()
+    if own >= limits.runs_per_person_per_hour:
         hour = int(signal.payload["sent_at_ms"]) // HOUR_MS
         return Refusal(TOO_MANY.format(name=agent.name), f"limited:{agent.id}:{person}:{hour}")
-    everybodys = select(func.count()).where(Execution.created_at > clock.now() - timedelta(hours=1))
-    if int(await session.scalar(everybodys) or 0) >= (await own_limits(session)).runs_per_hour:
+    if all_runs >= (await own_limits(session)).runs_per_hour:
         hour = int(signal.payload["sent_at_ms"]) // HOUR_MS
         return Refusal(ALL_TOO_MANY, f"limited:{signal.conversation_id}:{hour}")
     return None

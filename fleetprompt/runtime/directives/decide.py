@@ -91,14 +91,12 @@ async def resolve(
     for effect in await end.effects_of(session, directive):
         if effect.state == EffectState.UNKNOWN:
             await _settle(session, effect, sent)
-    unsent = [
-        effect for effect in await end.effects_of(session, directive) if effect.state != EffectState.SENT
-    ]
-    if unsent:
+    effects = await end.effects_of(session, directive)
+    if any(effect.state != EffectState.SENT for effect in effects):
         await move(session, directive, DirectiveState.REQUESTED, error=None, error_code=None)
         await enqueue_run(session, directive)
     else:
-        await end.succeed(session, registry, directive)
+        await end.succeed(session, registry, directive, effects)
     return directive
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import func, select
 
 from fleetprompt.kernel.ids import DirectiveId
@@ -14,9 +16,11 @@ from fleetprompt.telemetry import metrics
 from fleetprompt.tenancy import TenantSession
 
 
-async def succeed(session: TenantSession, registry: Registry, directive: Directive) -> None:
+async def succeed(
+    session: TenantSession, registry: Registry, directive: Directive, effects: Sequence[Effect]
+) -> None:
     """All its effects are sent."""
-    receipts = [effect.receipt or {} for effect in await effects_of(session, directive)]
+    receipts = [effect.receipt or {} for effect in effects]
     result = {"receipts": receipts}
     await move(
         session, directive, DirectiveState.SUCCEEDED, result=result, error=None, finished_at=func.now()

@@ -22,7 +22,7 @@ from fleetprompt.model.states import DirectiveState
 from fleetprompt.runtime.directives.tell import tell
 from fleetprompt.runtime.directives.types import NewDirective
 from fleetprompt.runtime.jobs import NewJob, enqueue
-from fleetprompt.runtime.jobs.follow import follow_up
+from fleetprompt.runtime.jobs.follow import follow_up, keep
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.tenancy import TenantSession
 
@@ -51,6 +51,7 @@ async def request(session: TenantSession, registry: Registry, new: NewDirective)
         assert known is not None
         return Requested(DirectiveId(known.id), known.state, fresh=False)
     if new.approval_reason is None:
+        keep(session, directive)
         await follow_up(session, _run_job(directive))
     else:
         await tell(session, registry, directive, "directive.approval_requested", reason=new.approval_reason)

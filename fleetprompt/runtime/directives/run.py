@@ -9,7 +9,8 @@ A death anywhere leaves either `requested` (nothing was tried), or `sending` (lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from sqlalchemy import func
@@ -27,6 +28,7 @@ from fleetprompt.runtime.directives.types import (
     Delivered,
     DirectiveType,
     EffectTry,
+    LooksAhead,
     Refused,
     RetryIn,
     Unclear,
@@ -66,8 +68,8 @@ async def begin_directive(
     kind = registry.directives.get(directive.name)
     if kind is None:
         return None
-    await _start(session, kind, directive)
-    current = await _next(session, registry, kind, directive)
+    effects = await _start(session, kind, directive)
+    current = await _next(session, registry, kind, directive, effects)
 
     async def rest() -> None:
         await _carry_out(registry, work, current)
@@ -108,8 +110,10 @@ async def _take_up(
         if void is not None:
             await end.fail(session, registry, directive, "approval_void", void)
             return None
-        await _start(session, kind, directive)
-    return await _next(session, registry, kind, directive)
+        effects = await _start(session, kind, directive)
+    else:
+        effects = await end.effects_of(session, directive)
+    return await _next(session, registry, kind, directive, effects)
 
 
 async def _void(session: TenantSession, registry: Registry, directive: Directive) -> str | None:
@@ -131,8 +135,9 @@ async def _void(session: TenantSession, registry: Registry, directive: Directive
     return None
 
 
-async def _start(session: TenantSession, kind: DirectiveType, directive: Directive) -> None:
-    started = directive.started_at or func.now()
+async def _start(session: TenantSession, kind: DirectiveType, directive: Directive) -> Sequence[Effect]:
+    """Running now; its effects, planned at the first attempt and the same ever after."""
+    started, is_first = directive.started_at or func.now(), directive.attempt == 0
     await move(
         session,
         directive,
@@ -141,8 +146,8 @@ async def _start(session: TenantSession, kind: DirectiveType, directive: Directi
         started_at=started,
         error=None,
     )
-    if await end.effects_of(session, directive):
-        return
+    if not is_first and (effects := await end.effects_of(session, directive)):
+        return effects
     requests = await kind.effector.plan(session, directive)
     rows = [
         {
@@ -155,24 +160,30 @@ async def _start(session: TenantSession, kind: DirectiveType, directive: Directi
         }
         for part, request in enumerate(requests)
     ]
-    await session.execute(insert(Effect), rows)
+    planned = await session.scalars(insert(Effect).returning(Effect, sort_by_parameter_order=True), rows)
+    return planned.all()
 
 
 async def _next(
-    session: TenantSession, registry: Registry, kind: DirectiveType, directive: Directive
+    session: TenantSession,
+    registry: Registry,
+    kind: DirectiveType,
+    directive: Directive,
+    effects: Sequence[Effect],
 ) -> Current | None:
     """The first effect that is not sent, now `sending`; None when all are, and the directive has succeeded."""
-    effects = await end.effects_of(session, directive)
     effect = next((e for e in effects if e.state != EffectState.SENT), None)
     if effect is None:
-        await end.succeed(session, registry, directive)
+        await end.succeed(session, registry, directive, effects)
         return None
     repeated = effect.state == EffectState.SENDING
     if not repeated:
         tried = effect.first_tried_at or func.now()
         await move(session, effect, EffectState.SENDING, tries=effect.tries + 1, first_tried_at=tried)
-    last = effect.part == effects[-1].part
-    return Current(kind, DirectiveId(directive.id), _as_try(session, directive, effect), repeated, last)
+    last, attempt = effect.part == effects[-1].part, _as_try(session, directive, effect)
+    if not repeated and isinstance(kind.effector, LooksAhead):
+        attempt = replace(attempt, ahead=await kind.effector.look_ahead(session, directive))
+    return Current(kind, DirectiveId(directive.id), attempt, repeated, last)
 
 
 def _as_try(session: TenantSession, directive: Directive, effect: Effect) -> EffectTry:
@@ -220,14 +231,16 @@ async def _record_sent(
     registry: Registry, work: Work, current: Current, receipt: dict[str, object]
 ) -> Current | None:
     async with work.finish() if current.last else work.step() as session:
-        directive, effect = await _reread(session, current)
-        await move(session, effect, EffectState.SENT, receipt=receipt, finished_at=func.now(), error=None)
-        return await _next(session, registry, current.kind, directive)
+        directive, effects = await _reread(session, current)
+        sent = effects[current.attempt.part]
+        await move(session, sent, EffectState.SENT, receipt=receipt, finished_at=func.now(), error=None)
+        return await _next(session, registry, current.kind, directive, effects)
 
 
 async def _record_retry(registry: Registry, work: Work, current: Current, outcome: RetryIn) -> None:
     async with work.step() as session:
-        directive, effect = await _reread(session, current)
+        directive, effects = await _reread(session, current)
+        effect = effects[current.attempt.part]
         failures = directive.failures + (0 if outcome.forgiven else 1)
         if failures > current.kind.max_failures:
             await move(session, effect, EffectState.FAILED, error=outcome.reason)
@@ -254,7 +267,8 @@ async def _plan_again(session: TenantSession, directive: Directive, effect: Effe
 
 async def _record_refused(registry: Registry, work: Work, current: Current, code: str, reason: str) -> None:
     async with work.finish() as session:
-        directive, effect = await _reread(session, current)
+        directive, effects = await _reread(session, current)
+        effect = effects[current.attempt.part]
         await move(session, effect, EffectState.FAILED, error=reason)
         await end.fail(session, registry, directive, code, reason)
 
@@ -262,7 +276,8 @@ async def _record_refused(registry: Registry, work: Work, current: Current, code
 async def _record_unclear(registry: Registry, work: Work, current: Current, outcome: Unclear) -> None:
     """Stay `sending`, so that the next try looks first; in the end a person has to settle it."""
     async with work.step() as session:
-        directive, effect = await _reread(session, current)
+        directive, effects = await _reread(session, current)
+        effect = effects[current.attempt.part]
         effect.error = outcome.reason
         if not outcome.unreachable:  # an outage is waited out, it uses up no look
             effect.tries += 1
@@ -282,8 +297,7 @@ def _given_up(effect: Effect, outcome: Unclear) -> bool:
     return effect.tries > LOOK_UPS  # they count from the last moment that was certain
 
 
-async def _reread(session: TenantSession, current: Current) -> tuple[Directive, Effect]:
+async def _reread(session: TenantSession, current: Current) -> tuple[Directive, Sequence[Effect]]:
     directive = await end.lock(session, current.directive_id)
     assert directive is not None
-    effects = await end.effects_of(session, directive)
-    return directive, effects[current.attempt.part]
+    return directive, await end.effects_of(session, directive)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -32,6 +32,8 @@ class EffectTry:
     first_tried_at_ms: int
     failures: int = 0
     """How often the directive certainly failed, for a passing reason, before."""
+    ahead: Any = None
+    """What the effector saw in the transaction that wrote `sending` (`LooksAhead`); None = it has to look itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,15 @@ class Effector(Protocol):
 
     async def look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
         """Whether an effect whose answer was lost has happened. RetryIn: cannot ask just now, ask again."""
+        ...
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """An effector that needs the database before it calls: asked where a transaction is open anyway."""
+
+    async def look_ahead(self, session: TenantSession, directive: Directive) -> Any:
+        """Given back to `perform` as `effect.ahead`."""
         ...
 
 

@@ -87,8 +87,8 @@ def _estimate(registry: Registry, run: Run, prepared: ModelRequest) -> Decimal |
 async def _channel(session: TenantSession, registry: Registry, run: Run) -> Channel | None:
     if run.execution.installation_id is None:
         return None
-    query = select(Installation.package).where(Installation.id == run.execution.installation_id)
-    return registry.channels.get(await session.scalar(query) or "")
+    installation = await session.get(Installation, run.execution.installation_id)
+    return None if installation is None else registry.channels.get(installation.package)
 
 
 async def _wait_or_go_on(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 
 from fleetprompt.model import Conversation, Execution, Installation
 from fleetprompt.model.states import ExecutionState
 from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.executions.record import Run
+from fleetprompt.runtime.jobs.follow import keep
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Channel, Composed, Registry, Saying, Speech
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
@@ -93,9 +94,8 @@ async def say(
     **links: Any,
 ) -> UUID | None:
     """Have a text posted in a conversation, once for each key; None if its channel takes no such text."""
-    installation = await session.scalar(
-        select(Installation).where(Installation.id == conversation.installation_id)
-    )
+    installation = await session.get(Installation, conversation.installation_id)
+    keep(session, installation)
     channel = registry.channels.get(installation.package) if installation is not None else None
     if channel is None or not text.strip():
         return None

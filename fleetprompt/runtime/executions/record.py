@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from fleetprompt.kernel.ids import ExecutionId
 from fleetprompt.model import Agent, Conversation, Execution, ExecutionStep, ModelCall, ToolCallRecord
@@ -46,6 +46,11 @@ class Run:
         """The last step's calls that have no result yet."""
         return [call for call in self.calls if call.state in ("intended", "waiting")]
 
+    @property
+    def has_answer(self) -> bool:
+        """The model wants nothing more: its last reply is the answer."""
+        return bool(self.replies) and not self.replies[-1].calls and not self.open_calls
+
     def calls_of(self, step: int) -> Sequence[ToolCallRecord]:
         """One step's calls, by index."""
         return [call for call in self.calls if call.step == step]
@@ -53,33 +58,43 @@ class Run:
 
 async def hold(session: TenantSession, execution_id: ExecutionId) -> Run | None:
     """The run without its history, its row held until the end of the transaction; None if there is none."""
-    held = select(Execution).where(Execution.id == execution_id).with_for_update()
-    execution = await session.scalar(held.execution_options(populate_existing=True))
-    if execution is None:
-        return None
+    held = select(Execution, Agent, Conversation).where(Execution.id == execution_id)
+    held = held.join(Agent, Agent.id == Execution.agent_id)
+    held = held.outerjoin(Conversation, Conversation.id == Execution.conversation_id)
+    held = held.with_for_update(of=Execution).execution_options(populate_existing=True)
+    row = (await session.execute(held)).one_or_none()
+    return None if row is None else Run(row[0], row[1], row[2], Limits.stored(row[0].limits))
+
+
+async def begun(session: TenantSession, execution_id: ExecutionId) -> Run:
+    """A run that this very transaction made: nobody else knows of it, and it has no history."""
+    execution = await session.get_one(Execution, execution_id)
     conversation = None
     if execution.conversation_id is not None:
-        conversation = await session.get(Conversation, execution.conversation_id)
+        conversation = await session.get_one(Conversation, execution.conversation_id)
     agent = await session.get_one(Agent, execution.agent_id)
-    return Run(execution, agent, conversation, Limits.stored(execution.limits))
+    run = Run(execution, agent, conversation, Limits.stored(execution.limits))
+    await _count_use(session, run)
+    return run
 
 
 async def load(session: TenantSession, execution_id: ExecutionId) -> Run | None:
     """The whole run, its row held until the end of the transaction; None if there is none."""
     run = await hold(session, execution_id)
-    if run is None:
-        return None
-    calls = select(ToolCallRecord).where(ToolCallRecord.execution_id == execution_id)
+    if run is not None:
+        await recall(session, run)
+    return run
+
+
+async def recall(session: TenantSession, run: Run) -> None:
+    """Its history, for a run whose row is held; what it has used up as well, unless it can only come to its answer."""
+    calls = select(ToolCallRecord).where(ToolCallRecord.execution_id == run.execution.id)
     in_order = calls.order_by(ToolCallRecord.step, ToolCallRecord.index)
     run.calls = list(await session.scalars(in_order.execution_options(populate_existing=True)))
-    steps = select(ExecutionStep).where(ExecutionStep.execution_id == execution_id)
-    run.replies = [
-        reply_from_raw(step.reply) for step in await session.scalars(steps.order_by(ExecutionStep.step))
-    ]
-    model_ms, run.spent_usd = await _used_by_models(session, execution_id)
-    run.used_ms = model_ms + _used_by_tools_ms(run.calls)
-    run.spent_today_usd = await _spent_today(session, run.execution)
-    return run
+    steps = select(ExecutionStep.reply).where(ExecutionStep.execution_id == run.execution.id)
+    run.replies = [reply_from_raw(raw) for raw in await session.scalars(steps.order_by(ExecutionStep.step))]
+    if not run.has_answer:
+        await _count_use(session, run)
 
 
 def over_limit(run: Run) -> Limit | None:
@@ -119,13 +134,17 @@ async def _fits_organization(session: TenantSession, reserved_usd: Decimal) -> b
     return Decimal(spent or 0) + reserved_usd <= (await own_limits(session)).cost_usd_per_day
 
 
-async def _used_by_models(session: TenantSession, execution_id: ExecutionId) -> tuple[int, Decimal]:
+async def _count_use(session: TenantSession, run: Run) -> None:
     """Milliseconds, and dollars as far as prices are known."""
-    total = select(
-        func.coalesce(func.sum(ModelCall.latency_ms), 0), func.coalesce(func.sum(ModelCall.cost_usd), 0)
+    of_run = ModelCall.execution_id == run.execution.id
+    used = select(
+        select(func.coalesce(func.sum(ModelCall.latency_ms), 0)).where(of_run).scalar_subquery(),
+        select(func.coalesce(func.sum(ModelCall.cost_usd), 0)).where(of_run).scalar_subquery(),
+        _spent(run.execution).scalar_subquery(),
     )
-    row = (await session.execute(total.where(ModelCall.execution_id == execution_id))).one()
-    return int(row[0] or 0), Decimal(row[1] or 0)
+    model_ms, spent, today = (await session.execute(used)).one()
+    run.used_ms = int(model_ms) + _used_by_tools_ms(run.calls)
+    run.spent_usd, run.spent_today_usd = Decimal(spent), Decimal(today)
 
 
 def _used_by_tools_ms(calls: Sequence[ToolCallRecord]) -> int:
@@ -143,11 +162,14 @@ def _used_by_tools_ms(calls: Sequence[ToolCallRecord]) -> int:
 
 
 async def _spent_today(session: TenantSession, execution: Execution) -> Decimal:
+    return Decimal(await session.scalar(_spent(execution)) or 0)
+
+
+def _spent(execution: Execution) -> Select[Decimal]:
     """A run with a call of unknown price has no sum of its own: there its known calls are added up."""
     calls = select(func.sum(ModelCall.cost_usd)).where(ModelCall.execution_id == Execution.id)
     known = func.coalesce(Execution.cost_usd, calls.correlate(Execution).scalar_subquery())
-    spent = select(func.coalesce(func.sum(known), 0)).where(
+    return select(func.coalesce(func.sum(known), 0)).where(
         Execution.agent_id == execution.agent_id,
         Execution.created_at >= func.date_trunc("day", func.now(), "UTC"),
     )
-    return Decimal(await session.scalar(spent) or 0)

@@ -18,7 +18,7 @@ from fleetprompt.model.states import ExecutionState
 from fleetprompt.runtime.executions import observe
 from fleetprompt.runtime.executions.act import Reading, Thinking, read, think
 from fleetprompt.runtime.executions.advance import advance
-from fleetprompt.runtime.executions.record import Run, hold, load
+from fleetprompt.runtime.executions.record import Run, begun, hold, recall
 from fleetprompt.runtime.jobs import follow
 from fleetprompt.runtime.jobs.work import Begun, Postpone, Work
 from fleetprompt.runtime.llm import ModelBoundary
@@ -47,9 +47,8 @@ async def begin_execution(
     registry: Registry, models: ModelBoundary, work: Work, session: TenantSession, execution_id: ExecutionId
 ) -> Begun:
     """The first transaction of a run inside the one that asked for it."""
-    run = await load(session, execution_id)
-    assert run is not None, "it was made here"
-    outside = await _decide(session, registry, work.tenant, run)
+    run = await begun(session, execution_id)
+    outside = await _decide(session, registry, work.tenant, run, run.execution.state)
     if outside is None:
         return Begun(None)
 
@@ -86,14 +85,13 @@ async def _go_on(
     """None = nothing more for now, and the job is over."""
     outside, postpone = None, None
     async with work.step() as session:
-        held = run = await hold(session, execution_id)
-        before = None if run is None else run.execution.state
-        if held is not None and recorder is not None:
-            postpone = await recorder(session, held)
-        if postpone is None:
-            run = await load(session, execution_id)
-        if run is not None and postpone is None:
-            outside = await _decide(session, registry, work.tenant, run, before)
+        run = await hold(session, execution_id)
+        if run is not None:
+            before = run.execution.state
+            postpone = None if recorder is None else await recorder(session, run)
+            if postpone is None:
+                await recall(session, run)
+                outside = await _decide(session, registry, work.tenant, run, before)
         if outside is None and postpone is None:
             await work.conclude(session)
     if recorder is not None:
@@ -104,10 +102,9 @@ async def _go_on(
 
 
 async def _decide(
-    session: TenantSession, registry: Registry, tenant: TenantSlug, run: Run, before: str | None = None
+    session: TenantSession, registry: Registry, tenant: TenantSlug, run: Run, before: str
 ) -> Thinking | Reading | None:
     """Go on if there is anything to do. before: the state that this transaction found."""
-    before = before or run.execution.state
     follow.after_commit(session, lambda: observe.moved_on(tenant, run.execution, before))
     return await advance(session, registry, run) if await _begin(session, run) else None
 

@@ -15,7 +15,7 @@ from fleetprompt.model import Agent, Execution
 from fleetprompt.model.states import ExecutionState
 from fleetprompt.runtime.agents.limits import Limits
 from fleetprompt.runtime.jobs import NewJob, enqueue
-from fleetprompt.runtime.jobs.follow import follow_up
+from fleetprompt.runtime.jobs.follow import follow_up, keep
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.tenancy import TenantSession
@@ -46,9 +46,11 @@ async def start(session: TenantSession, registry: Registry, new: NewExecution) -
     """Record the run and enqueue it, in the caller's transaction; returns its id and whether it is new."""
     row = _row(new)
     inserted = insert(Execution).values(row).on_conflict_do_nothing(index_elements=["idempotency_key"])
-    if (await session.execute(inserted.returning(Execution.id))).scalar_one_or_none() is None:
+    execution = await session.scalar(inserted.returning(Execution))
+    if execution is None:
         known = select(Execution.id).where(Execution.idempotency_key == new.idempotency_key)
         return ExecutionId((await session.scalars(known)).one()), False
+    keep(session, execution, new.agent)
     await follow_up(session, _run_job(row["id"], new.lane, new.position, new.correlation_id))
     await emit(
         session,

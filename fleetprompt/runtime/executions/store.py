@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, assert_never
 from uuid import UUID
 
 from sqlalchemy import update
 
 from fleetprompt.kernel.ids import new_id
-from fleetprompt.model import Execution, ExecutionStep, ModelCall, ToolCallRecord
+from fleetprompt.model import ExecutionStep, ModelCall, ToolCallRecord
 from fleetprompt.runtime.executions import end
 from fleetprompt.runtime.executions.record import Run
 from fleetprompt.runtime.jobs.work import Postpone
@@ -43,13 +44,11 @@ async def store_usage(
     if usage is not None:
         counted = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
         noted |= {**counted, "cost_usd": cost_usd}
-        await _set(
-            session,
-            run.execution,
-            input_tokens=Execution.input_tokens + usage.input_tokens,
-            output_tokens=Execution.output_tokens + usage.output_tokens,
-            cost_usd=None if cost_usd is None else Execution.cost_usd + cost_usd,
-        )
+        execution = run.execution  # its row is held, so that nobody else adds meanwhile
+        execution.input_tokens += usage.input_tokens
+        execution.output_tokens += usage.output_tokens
+        is_known = cost_usd is not None and execution.cost_usd is not None
+        execution.cost_usd = (execution.cost_usd or 0) + (cost_usd or Decimal(0)) if is_known else None
     noted = {"cost_usd": None, **noted, "latency_ms": latency_ms}
     await session.execute(update(ModelCall).where(ModelCall.id == call_id).values(noted))
 
@@ -59,16 +58,12 @@ async def store_reply(session: TenantSession, tools: Mapping[str, Tool], run: Ru
     execution, step = run.execution, run.execution.steps
     session.add(ExecutionStep(execution_id=execution.id, step=step, model=reply.model, reply=reply.raw))
     session.add_all([_judge(run, tools, step, call) for call in reply.calls])
+    execution.steps += 1
+    execution.tool_calls += len(reply.calls)
+    # The fallback's name means nothing to the first model, should a person retry this run.
+    execution.model = execution.model or ("" if execution.on_fallback else reply.model)
+    execution.model_failures = 0
     await session.flush()
-    await _set(
-        session,
-        execution,
-        steps=Execution.steps + 1,
-        tool_calls=Execution.tool_calls + len(reply.calls),
-        # The fallback's name means nothing to the first model, should a person retry this run.
-        model=execution.model or ("" if execution.on_fallback else reply.model),
-        model_failures=0,
-    )
 
 
 async def store_failure(
@@ -84,16 +79,19 @@ async def store_failure(
     attempt = execution.model_failures + 1
     match decide(failure, attempt, has_fallback, execution.on_fallback):
         case RetryIn(seconds):
-            await _set(session, execution, model_failures=attempt)
+            execution.model_failures = attempt
+            await session.flush()
             return Postpone(seconds, f"model: {failure.kind}")
         case FallBack():
-            await _set(session, execution, model_failures=0, on_fallback=True)
+            execution.model_failures, execution.on_fallback = 0, True
         case ShortenContext():
-            await _set(session, execution, model_failures=attempt, shortened=execution.shortened + 1)
+            execution.model_failures, execution.shortened = attempt, execution.shortened + 1
         case GiveUp(sentence):
+            await session.flush()
             await end.fail(session, registry, run, f"model_{failure.kind}", failure.detail[:500], sentence)
         case other:
             assert_never(other)
+    await session.flush()
     return None
 
 
@@ -109,7 +107,3 @@ def _judge(run: Run, tools: Mapping[str, Tool], step: int, call: ToolCall) -> To
     else:
         record.state, record.result = "refused", verdict.reason
     return record
-
-
-async def _set(session: TenantSession, execution: Execution, **values: Any) -> None:
-    await session.execute(update(Execution).where(Execution.id == execution.id).values(values))

@@ -14,6 +14,7 @@ from fleetprompt.tenancy import TenantSession
 
 _NEXT: Final = "next_job"
 _AFTER: Final = "after_commit"
+_KEPT: Final = "kept"
 
 
 async def follow_up(session: TenantSession, job: NewJob) -> None:
@@ -22,6 +23,11 @@ async def follow_up(session: TenantSession, job: NewJob) -> None:
         session.info[_NEXT] = job
     else:
         await enqueue(session, job)
+
+
+def keep(session: TenantSession, *rows: object) -> None:
+    """Let the successor find in the session what is known already: of itself it forgets what nobody holds."""
+    session.info.setdefault(_KEPT, []).extend(rows)
 
 
 def offer(session: TenantSession) -> None:
