@@ -141,7 +141,7 @@ async def test_one_tenants_hanging_jobs_leave_room_for_anothers(house: House, na
 
 
 async def test_a_stopped_workers_jobs_are_the_next_ones_at_once(house: House, nats: Server) -> None:
-    long = {"broker_url": nats.url, "lease_s": 10.0, "worker_slots": 4}
+    long: dict[str, Any] = {"broker_url": nats.url, "lease_s": 10.0, "worker_slots": 4}
     async with working(house, shutdown_grace_s=0.2, **long) as worker:
         await linked(worker)
         await add(house, *[NewJob("slow", {"s": 60, "note": str(n)}) for n in range(10)])

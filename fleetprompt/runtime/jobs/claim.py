@@ -160,7 +160,7 @@ async def claim(
     values = {"worker": worker, "kinds": list(kinds), "limit": limit, "lease_s": lease_s}
     values["sated"] = list(sated)
     try:
-        async with database.connection() as connection:
+        async with database.at_once() as connection:
             rows = (await connection.execute(_CLAIM, values)).all()
     except DBAPIError as error:
         require_lost_race(error)
@@ -177,7 +177,7 @@ async def claim_one(
     """
     values = {"worker": worker, "id": job_id, "seen": seen, "lease_s": lease_s, "at_rest_too": at_rest_too}
     try:
-        async with database.connection() as connection:
+        async with database.at_once() as connection:
             row = (await connection.execute(_CLAIM_ONE, values)).one_or_none()
     except DBAPIError as error:
         require_lost_race(error)
@@ -187,39 +187,39 @@ async def claim_one(
 
 async def heartbeat(database: Database, worker: str, held: Sequence[Fence], lease_s: float) -> set[Fence]:
     """Prolong the leases; returns the claims that still hold."""
-    async with database.connection() as connection:
+    async with database.at_once() as connection:
         rows = await connection.execute(_HEARTBEAT, {**_held(worker, held), "lease_s": lease_s})
         return {Fence(job_id, attempt, worker) for job_id, attempt in rows}
 
 
 async def release(database: Database, worker: str, held: Sequence[Fence]) -> None:
     """Hand running work back unharmed: the attempt does not count."""
-    async with database.connection() as connection:
+    async with database.at_once() as connection:
         await connection.execute(_RELEASE, _held(worker, held))
 
 
 async def postpone(database: Database, fence: Fence, delay_s: float, error: str, *, forgive: bool) -> None:
     """Run it again later; forgive: this attempt does not count towards its last."""
-    async with database.connection() as connection:
+    async with database.at_once() as connection:
         values = {"delay_s": delay_s, "error": error[:500], "forgiven": int(forgive)}
         await connection.execute(_POSTPONE, {**_one(fence), **values})
 
 
 async def die(database: Database, fence: Fence, error: str) -> None:
     """Make it a dead letter, and tell whoever waits for it by a job `job.died` in the same transaction."""
-    async with database.connection() as connection:
+    async with database.at_once() as connection:
         await connection.execute(_DIE, {**_one(fence), "error": error[:500]})
 
 
 async def reap(database: Database) -> int:
     """Free the jobs whose worker stopped answering; returns how many."""
-    async with database.connection() as connection:
+    async with database.at_once() as connection:
         return int((await connection.execute(_REAP)).scalar_one())
 
 
 async def take_back(database: Database) -> int:
     """Make those jobs available again whose message did not arrive in time; returns how many."""
-    async with database.connection() as connection:
+    async with database.at_once() as connection:
         return int((await connection.execute(_TAKE_BACK)).rowcount)
 
 

@@ -112,7 +112,7 @@ class Dispatched:
 async def dispatch(database: Database, limit: int, lease_s: float) -> Dispatched:
     """Mark up to `limit` jobs as handed out, of kinds that a living worker knows: heads of their lanes alone."""
     values = {"limit": limit, "lease_s": lease_s, "alive_s": ALIVE_S}
-    async with database.connection() as connection:
+    async with database.at_once() as connection:
         rows = (await connection.execute(_DISPATCH, values)).all()
     return Dispatched(rows[0][0], {row[1]: row[2] for row in rows if row[1] is not None})
 
@@ -137,7 +137,7 @@ async def _accept(
     database: Database, worker: str, kinds: Sequence[str], carried: Carried, lease_s: float
 ) -> list[Claimed]:
     values = {**_arrays(carried), "worker": worker, "kinds": list(kinds), "lease_s": lease_s}
-    async with database.connection() as connection:
+    async with database.at_once() as connection:
         rows = (await connection.execute(_ACCEPT, values)).all()
     return [Claimed(row[0], TenantSlug(row[1]), *row[2:]) for row in rows]
 
@@ -148,7 +148,7 @@ async def hand_back(database: Database, kinds: Sequence[str] | None, carried: Ca
     kinds: None = all are known. No attempt is used up.
     """
     values = {**_arrays(carried), "kinds": kinds if kinds is None else list(kinds), "strange_s": STRANGE_S}
-    async with database.connection() as connection:
+    async with database.at_once() as connection:
         await connection.execute(_HAND_BACK, values)
 
 

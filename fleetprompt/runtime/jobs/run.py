@@ -72,8 +72,7 @@ async def _run(work: Work) -> str:
             await require_acting_user(work)
             await work.kinds[work.kind].run(work)
         if not work.finished:
-            async with work.finish():
-                pass
+            await work.end()
     except Fenced:
         log.warning("job.fenced")
         return "fenced"

@@ -68,7 +68,7 @@ class Sleeper:
             bell.set()
 
     async def _say(self, *, idle: bool) -> None:
-        async with self.database.connection() as connection:
+        async with self.database.at_once() as connection:
             await connection.execute(_SAY, {"worker": self.worker, "idle": idle})
 
     async def _hear(self) -> None:

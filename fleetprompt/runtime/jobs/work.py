@@ -16,7 +16,7 @@ from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.runtime.jobs import follow
 from fleetprompt.runtime.jobs.enqueue import MAX_ATTEMPTS, NewJob, enqueue
-from fleetprompt.tenancy import Fence, Tenancy, TenantSession
+from fleetprompt.tenancy import Fence, Fenced, Tenancy, TenantSession
 
 if TYPE_CHECKING:
     from fleetprompt.runtime.registry import JobKind
@@ -26,6 +26,9 @@ _LEAVE_TENANT = text("select set_config('role', 'none', true)")
 UNKNOWN_WAIT_S = 30.0
 UNKNOWN_WAITS = 20
 # The row is held by this transaction's fence. Attempts before the successor's first do not count as its own.
+_END = text(
+    "delete from public.job where id = :id and attempt = :attempt and worker = :worker and state = 'running'"
+)
 _FINISH = text("delete from public.job where id = :id")
 _GO_ON = text(
     "update public.job set kind = :kind, args = cast(:args as jsonb), position = :position, priority = :priority,"
@@ -159,6 +162,16 @@ class Work:
         """The last transaction: its commit is also the end of the job. Raises Fenced if the claim is void."""
         async with self.tenancy.session(self.tenant, fence=self.fence, finish=True) as session:
             yield session
+        self.finished = True
+        faults.reach("job.finished")
+
+    async def end(self) -> None:
+        """The end of a job that has nothing more to write. Raises Fenced if the claim is void."""
+        claim = {"id": self.fence.job_id, "attempt": self.fence.attempt, "worker": self.fence.worker}
+        async with self.tenancy.database.at_once() as connection:
+            ended = (await connection.execute(_END, claim)).rowcount
+        if ended != 1:
+            raise Fenced(f"Job {self.fence.job_id} is no longer ours.")
         self.finished = True
         faults.reach("job.finished")
 

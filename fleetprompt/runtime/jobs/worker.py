@@ -142,7 +142,7 @@ class Worker:
             "slots": self.settings.worker_slots,
             "kinds": list(self.registry.jobs),
         }
-        async with self.tenancy.database.connection() as connection:
+        async with self.tenancy.database.at_once() as connection:
             await connection.execute(_ENLIST, values)
 
     async def _wind_up(self, loops: list[asyncio.Task[None]]) -> None:
@@ -154,7 +154,7 @@ class Worker:
         try:
             if held:
                 await claim.release(self.tenancy.database, self.id, held)
-            async with self.tenancy.database.connection() as connection:
+            async with self.tenancy.database.at_once() as connection:
                 await connection.execute(_RESIGN, {"id": self.id})
         except Exception as error:
             if not is_away(error):
