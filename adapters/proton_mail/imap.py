@@ -228,7 +228,7 @@ async def connect(settings: ProtonMailSettings) -> ImapConnection:
     connection = ImapConnection(settings, protocol)
     try:
         async with asyncio.timeout(settings.pace.connect_timeout_s):
-            is_implicit = settings.tls is Tls.IMPLICIT
+            is_implicit = settings.tls == Tls.IMPLICIT
             await loop.create_connection(
                 lambda: protocol,
                 settings.host,

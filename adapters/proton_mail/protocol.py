@@ -75,6 +75,7 @@ class BridgeProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
         self._answer: Answer = []
         self._literal: bytearray | None = None
         self._missing = 0
+        self._is_upgrading = False
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
@@ -128,9 +129,12 @@ class BridgeProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
         self.transport = await self.loop.start_tls(
             self.transport, self, context, server_hostname=server_hostname
         )
+        self._is_upgrading = False
 
     def _step(self) -> bool:
         """Take one line or the rest of a literal. Returns whether there may be more."""
+        if self._is_upgrading:
+            return False  # whatever stands here came in clear, where nothing may
         if self._literal is not None:
             return self._take_literal(self._literal)
         end = self._buffer.find(b"\r\n", max(0, self._searched - 1))
@@ -193,6 +197,7 @@ class BridgeProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
             raise SenselessAnswer("an answer to no command")
         result, _, text = rest.partition(b" ")
         if command.name == "STARTTLS":
+            self._is_upgrading = True
             self.transport.pause_reading()  # whatever comes from here on belongs to TLS
         self.pending_sync_command = None
         command.close(text, result=result.decode("ascii", "replace").upper())

@@ -50,7 +50,7 @@ async def hand_over(
 
 async def _connect(settings: ProtonMailSettings) -> aiosmtplib.SMTP:
     context = settings.verified()
-    is_implicit = settings.tls is Tls.IMPLICIT
+    is_implicit = settings.tls == Tls.IMPLICIT
     client = aiosmtplib.SMTP(
         hostname=settings.certificate_host if is_implicit else settings.host,
         port=None if is_implicit else settings.smtp_port,

@@ -68,14 +68,15 @@ def test_the_same_directive_is_the_same_bytes_and_another_one_differs() -> None:
 
 def test_both_versions_say_the_same() -> None:
     text = "Hello,\n\n- **one** <b>two</b>\n- [three](https://x.example/)\n\ngr\u00fc\u00dfe"
-    read = email.message_from_bytes(freeze("d1", letter(text=text), SETTINGS, AT_MS).raw, policy=default)
+    raw = freeze("d1", letter(text=text), SETTINGS, AT_MS).raw
+    read = email.message_from_bytes(raw, policy=default)
     plain, html = read.get_body(("plain",)), read.get_body(("html",))
     assert plain is not None
     assert html is not None
     assert plain.get_content().replace("\r\n", "\n").strip() == text
     assert "<strong>one</strong>" in html.get_content()
     assert "&lt;b&gt;" in html.get_content()
-    assert read["From"] == f'"Acme Support" <{FLEET}>'
+    assert f'From: "Acme Support" <{FLEET}>'.encode() in lines(raw)
     assert read["To"] == DANA
 
 

@@ -149,6 +149,15 @@ class SmtpConnection(SMTP):
             cast(asyncio.Transport, transport).abort()
 
 
+    async def ended(self) -> None:
+        """After a reset. A handshake that failed tells nobody of its end."""
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
+            await asyncio.wait({self._handler_coroutine})
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+
+
 class SmtpServer:
     """Listens on 127.0.0.1."""
 
@@ -177,8 +186,8 @@ class SmtpServer:
         if self._server is not None:
             self._server.close()
         self.cut_connections()
-        while self._connections:  # noqa: ASYNC110 - each ends by itself
-            await asyncio.sleep(0.005)
+        await asyncio.gather(*[connection.ended() for connection in list(self._connections)])
+        self._connections.clear()
         self._server = None
 
     def cut_connections(self) -> None:
