@@ -6,6 +6,8 @@ BIN := .venv/bin
 # Written last, so that a broken install is done again.
 READY := .venv/.ready
 JOBS ?= 2
+CHAOS_MINUTES ?= 15
+CHAOS_SEED ?=
 
 # Runs a quiet command and says every few seconds that it still does.
 define with_progress
@@ -15,7 +17,7 @@ define with_progress
 	wait $$pid
 endef
 
-.PHONY: demo up test check unit lock clean bench
+.PHONY: demo up test check unit lock clean bench chaos
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -48,6 +50,9 @@ unit: $(READY) ## the tests alone
 
 test: check unit ## everything
 
+chaos: $(READY) ## attack the service on every transport, about 15 minutes (CHAOS_MINUTES, CHAOS_SEED repeats a run)
+	@$(BIN)/python -m tests.chaos --minutes $(CHAOS_MINUTES) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
+
 bench: $(READY) ## measure, each figure beside a floor of the same run
 	@$(BIN)/python -m bench
 
@@ -56,4 +61,4 @@ lock: $(READY) ## resolve requirements.lock anew (needs a package index)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove what make built here (never your data directory)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo .chaos
