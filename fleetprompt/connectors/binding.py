@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from pydantic import BaseModel
 
 from adapters.contract import Adapter, Observer
 from fleetprompt.kernel.secret import Secret
+
+if TYPE_CHECKING:
+    from fleetprompt.connectors.ingest import Batch
+    from fleetprompt.runtime.registry import Registry
+    from fleetprompt.tenancy import TenantSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +29,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One chat connector. The same `build` serves the set-up test, the listener and deliveries.
+    """One connector that listens. The same `build` serves the set-up test, the listener and deliveries.
 
     parts: (text, most runes) -> what is posted, one post each. request: (our account name, text) -> the text without
-    the mention that leads it. directive: the intent that posts an answer.
+    the mention that leads it. directive: the intent that posts an answer. batch: (session, registry, installation) ->
+    what stores events, where they are no chat. start_at_ms: (settings) -> from when on, if they say so (unix ms).
     """
 
     package: str
@@ -36,3 +43,5 @@ class Binding:
     parts: Callable[[str, int], list[str]]
     request: Callable[[str, str], str]
     directive: str
+    batch: Callable[[TenantSession, Registry, UUID], Batch] | None = None
+    start_at_ms: Callable[[Mapping[str, Any]], int | None] | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -74,9 +74,18 @@ class Source:
     package: str
     request: Callable[[str], str]
     allowed_bots: Collection[str] = ()
+    batch: Callable[[TenantSession, Registry, UUID], Batch] | None = None
 
 
 Told = tuple[Source, Inbound]
+
+
+class Batch(Protocol):
+    """One transaction's work: events become facts, and whatever follows from them."""
+
+    async def store(self, told: Sequence[Told]) -> list[Emitted | None]:
+        """The signal of each event; None where there is none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +132,8 @@ async def _store(tenancy: Tenancy, registry: Registry, asked: Sequence[_Asked]) 
     source = asked[-1].source
     told = [(one.source, event) for one in asked for event in one.batch]
     async with tenancy.session(source.tenant) as session:
-        emitted = await _Batch(session, registry, source.installation_id).store(told)
+        batch = (source.batch or ChatBatch)(session, registry, source.installation_id)
+        emitted = await batch.store(told)
         await save_cursor(session, source, asked[-1].batch[-1].cursor)
         faults.reach("ingest.before_commit")
     faults.reach("ingest.committed")
@@ -132,8 +142,8 @@ async def _store(tenancy: Tenancy, registry: Registry, asked: Sequence[_Asked]) 
     return [[signal for signal in own if signal is not None] for own in of_each]
 
 
-class _Batch:
-    """One transaction's work: what is known, what changes."""
+class ChatBatch:
+    """Messages of a chat: what is known, what changes."""
 
     def __init__(self, session: TenantSession, registry: Registry, installation_id: UUID) -> None:
         self.session = session

@@ -32,6 +32,9 @@ def installer_of(binding: Binding, version: str, about: str) -> Installer:
         }
         return Probe(account, found.account_key, found.server_now_ms)
 
+    def since_ms(config: Mapping[str, Any]) -> int | None:
+        return binding.start_at_ms(config) if binding.start_at_ms is not None else None
+
     async def check(config: Mapping[str, Any], secrets: Mapping[str, Secret]) -> Sequence[Line]:
         adapter = binding.build(Account(config, secrets), None)
         try:
@@ -39,4 +42,6 @@ def installer_of(binding: Binding, version: str, about: str) -> Installer:
         finally:
             await adapter.close()
 
-    return Installer(binding.package, version, about, binding.config, binding.secrets, probe, check)
+    return Installer(
+        binding.package, version, about, binding.config, binding.secrets, probe, check, since_ms=since_ms
+    )

@@ -118,6 +118,7 @@ class Line:
             installation.package,
             lambda text: self._binding.request(account_name, text),
             installation.config.get("allowed_bots", ()),
+            self._binding.batch,
         )
 
     async def _pump(self, adapter: Adapter, source: Source, cursor: Cursor) -> None:

@@ -16,10 +16,13 @@ from fleetprompt.connectors.installing import installer_of
 from fleetprompt.connectors.mattermost.binding import MATTERMOST
 from fleetprompt.connectors.order_desk.tools import register_orders
 from fleetprompt.connectors.pool import AdapterPool
+from fleetprompt.connectors.proton_mail.binding import PROTON_MAIL
+from fleetprompt.connectors.proton_mail.register import register_mail
 from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.packages.house import House
 
 CHAT: Final = ((MATTERMOST, "1.0.0", "Agents answer in the channels of a Mattermost server."),)
+MAIL: Final = "Customers' mail is answered in its thread, through Proton Mail Bridge."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,14 @@ class Connectors:
 
 def register_connectors(house: House) -> Connectors:
     """Called once by a composition root, after the runtime registered. Close the result."""
-    bindings = {binding.package: binding for binding, _, _ in CHAT}
+    bindings = {binding.package: binding for binding, _, _ in CHAT} | {PROTON_MAIL.package: PROTON_MAIL}
     pool, buckets = AdapterPool(house.tenancy, house.vault, bindings), TokenBuckets()
     catalogue.register(house.registry)
     for binding, version, about in CHAT:
         register_chat(house.registry, house.tenancy, pool, buckets, binding)
         house.installers.add(installer_of(binding, version, about))
+    register_mail(house.registry, house.tenancy, pool)
+    house.installers.add(installer_of(PROTON_MAIL, "1.0.0", MAIL))
     return Connectors(bindings, pool, _order_desk(house))
 
 

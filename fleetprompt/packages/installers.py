@@ -62,6 +62,8 @@ class Installer:
     check: Callable[[Mapping[str, Any], Mapping[str, Secret]], Awaitable[Sequence[Line]]]
     """The set-up test; never raises for a refusal."""
     listens: bool = True
+    since_ms: Callable[[Mapping[str, Any]], int | None] = lambda _: None
+    """From when on a first install reads, if the settings say so (unix ms); otherwise from its own moment."""
 
 
 @dataclass(slots=True)

@@ -80,9 +80,10 @@ class Install:
         """Installed: its account, its moment, its health, and an agent to answer."""
         assert probe is not None
         installation = await locked(session, effect)
+        since_ms = house.installers.find(installation.package).since_ms(installation.config)
         values = {
             "account": probe.account,
-            "start_at_ms": probe.now_ms,
+            "start_at_ms": probe.now_ms if since_ms is None else since_ms,
             "error": None,
             "updated_at": func.now(),
         }

@@ -1,0 +1,1 @@
+"""The proton-mail connector: what a mailbox is to a tenant."""

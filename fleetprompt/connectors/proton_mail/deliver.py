@@ -1,0 +1,186 @@
+"""Carry `email.send` out: send frozen bytes once, look into Sent before repeating, and stop early when refused.
+
+Bridge answers 554 to everything, also to what passes; and whoever repeats in a storm loses the account. So a refusal is
+tried a few times with a growing delay, and our own limits stay under those of Proton.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from adapters.contract import LooksUp, Place, Receipt
+from adapters.errors import (
+    AdapterError,
+    CredentialRefused,
+    FarSideFailed,
+    Misconfigured,
+    OutcomeUnknown,
+    Passing,
+    RateLimited,
+    Remedy,
+)
+from adapters.proton_mail import FrozenMail
+from fleetprompt.connectors import breaker, observe
+from fleetprompt.connectors.bulkhead import Bulkhead
+from fleetprompt.connectors.pool import AdapterPool
+from fleetprompt.connectors.proton_mail.allowance import suppressed, wait_for_allowance_s
+from fleetprompt.connectors.proton_mail.plan import plan_mail
+from fleetprompt.kernel import clock
+from fleetprompt.model import Directive, Installation
+from fleetprompt.model.states import InstallationState
+from fleetprompt.runtime.directives import Absent, Delivered, EffectTry, Outcome, Refused, RetryIn, Unclear
+from fleetprompt.tenancy import Tenancy, TenantSession
+
+PACKAGE: Final = "proton-mail"
+PATIENCE_S: Final = 3600.0  # how long a Bridge that is away is waited for before its failures count
+ASK_AGAIN_S: Final = 60.0  # after a fault that a person has to mend
+MAX_FAILURES: Final = 4
+AT_ONCE: Final = 2  # of one mailbox: a slow one must not use up the worker
+SHORT_WAIT_S: Final = 0.5
+CROWDED: Final = RetryIn(2.0, "crowded", "Other mails of this mailbox go first.", forgiven=True)
+
+
+class MailEffector:
+    """Mails of all installations."""
+
+    def __init__(self, tenancy: Tenancy, pool: AdapterPool) -> None:
+        self._tenancy = tenancy
+        self._pool = pool
+        self._bulkhead = Bulkhead(AT_ONCE)
+
+    async def plan(self, session: TenantSession, directive: Directive) -> Sequence[dict[str, Any]]:
+        """One mail."""
+        return [await plan_mail(session, directive)]
+
+    async def perform(self, effect: EffectTry) -> Outcome:
+        """Send once."""
+        refused = effect.request.get("refused")
+        if refused is not None:
+            return Refused(refused["code"], refused["reason"])
+        async with self._bulkhead.turn(_installation_id(effect), SHORT_WAIT_S) as is_ours:
+            return await self._perform(effect) if is_ours else CROWDED
+
+    async def look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
+        """Whether it stands in Sent."""
+        if "refused" in effect.request:
+            return Absent()
+        async with self._bulkhead.turn(_installation_id(effect), SHORT_WAIT_S) as is_ours:
+            return await self._look_up(effect) if is_ours else CROWDED
+
+    async def _perform(self, effect: EffectTry) -> Outcome:
+        way = await self._way(effect, sends=True)
+        if not isinstance(way, Installation):
+            return way
+        try:
+            async with self._pool.lend(effect.tenant, way) as adapter:
+                receipt = await adapter.send(_frozen(effect))
+        except AdapterError as error:
+            return await self._failed(effect, way, error)
+        await breaker.note_success(self._tenancy, effect.tenant, way.id)
+        observe.sent(effect.tenant, PACKAGE, "delivered")
+        return _delivered(receipt)
+
+    async def _look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
+        way = await self._way(effect, sends=False)
+        if isinstance(way, Refused):
+            return Unclear(way.reason)
+        if isinstance(way, RetryIn):
+            return way
+        try:
+            async with self._pool.lend(effect.tenant, way) as adapter:
+                assert isinstance(adapter, LooksUp)
+                receipt = await adapter.look_up(_frozen(effect))
+        except OutcomeUnknown as error:
+            return Unclear(error.detail, unreachable=True)
+        except AdapterError as error:
+            await self._remember(effect, error)
+            return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=True)
+        if receipt is None:
+            return Absent()
+        observe.sent(effect.tenant, PACKAGE, "found")
+        return _delivered(receipt)
+
+    async def _way(self, effect: EffectTry, *, sends: bool) -> Installation | RetryIn | Refused:
+        """Whether the mailbox may be used now, or why not."""
+        async with self._tenancy.session(effect.tenant) as session:
+            installation = await session.get(Installation, _installation_id(effect))
+            if installation is None or installation.state != InstallationState.INSTALLED:
+                state = "gone" if installation is None else installation.state
+                return Refused("not_installed", f"The mailbox is {state}, so nothing is sent from it.")
+            standing = await breaker.standing(session, installation.id)
+            if standing.wait_s > 0:
+                return RetryIn(standing.wait_s, "blocked", "Bridge is given a pause.", forgiven=True)
+            if not sends:
+                return installation
+            refused = await suppressed(session, effect.request["recipients"])
+            if refused:
+                what = f"{', '.join(refused)}: mail to this address came back."
+                return Refused(
+                    "suppressed",
+                    f"{what} Restore it: fleetprompt mail restore ADDRESS --org {effect.tenant}.",
+                )
+            wait_s = await wait_for_allowance_s(session, installation, effect)
+        if wait_s > 0:
+            observe.limited(effect.tenant, PACKAGE, "own")
+            return RetryIn(
+                wait_s, "own_rate_limit", "Our own limit of mails an hour or a day.", forgiven=True
+            )
+        return installation
+
+    async def _failed(self, effect: EffectTry, installation: Installation, error: AdapterError) -> Outcome:
+        await self._remember(effect, error)
+        observe.sent(effect.tenant, PACKAGE, error.code)
+        if isinstance(error, OutcomeUnknown):
+            return Unclear(error.detail)
+        if isinstance(error, FarSideFailed):
+            delay_s = float(installation.config.get("retry_delay_s", 30.0)) * 4.0**effect.failures
+            return RetryIn(min(3600.0, delay_s), error.code, _words(error))
+        if isinstance(error, Passing):
+            return RetryIn(error.retry_after_s, error.code, _words(error), forgiven=_is_patient(effect))
+        if error.remedy is Remedy.ASK_HUMAN:
+            return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=_is_patient(effect))
+        return Refused(error.code, _words(error))
+
+    async def _remember(self, effect: EffectTry, error: AdapterError) -> None:
+        installation_id = _installation_id(effect)
+        if isinstance(error, RateLimited):
+            observe.limited(effect.tenant, PACKAGE, "theirs")
+        if isinstance(error, CredentialRefused | Misconfigured):
+            await self._pool.discard(installation_id)
+        await breaker.note_failure(self._tenancy, effect.tenant, installation_id, error)
+
+
+def _installation_id(effect: EffectTry) -> UUID:
+    assert effect.installation_id is not None, "a mail needs a mailbox"
+    return effect.installation_id
+
+
+def _frozen(effect: EffectTry) -> FrozenMail:
+    request = effect.request
+    return FrozenMail(
+        key=effect.key,
+        place=Place(request["recipients"][0], "direct"),
+        text=request["text"],
+        first_tried_at_ms=effect.first_tried_at_ms,
+        raw=request["raw"].encode("ascii"),
+        message_id=request["message_id"],
+        sender=request["sender"],
+        recipients=tuple(request["recipients"]),
+    )
+
+
+def _delivered(receipt: Receipt) -> Delivered:
+    return Delivered(
+        {"external_id": receipt.external_id, "sent_at_ms": receipt.sent_at_ms, "found": receipt.found}
+    )
+
+
+def _words(error: AdapterError) -> str:
+    return f"{error.detail}. {error.advice}" if error.advice else error.detail
+
+
+def _is_patient(effect: EffectTry) -> bool:
+    """Whether it is still early: then an outage does not count as a failure of this mail."""
+    return clock.now_ms() - effect.first_tried_at_ms < PATIENCE_S * 1000

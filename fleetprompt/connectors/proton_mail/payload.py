@@ -1,0 +1,101 @@
+"""A mail as the payload of a signal."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from adapters.contract import AuthorKind
+from adapters.proton_mail import Address, Mail, MailReceived, Quarantine
+from fleetprompt.connectors.ingest import Source
+from fleetprompt.connectors.proton_mail.names import without_token
+from fleetprompt.connectors.proton_mail.threads import Found
+
+RECEIVED = "email.inbound.received"
+QUARANTINED = "email.inbound.quarantined"
+
+
+def name_of(event: MailReceived) -> str:
+    """The fact that it is."""
+    return RECEIVED if event.quarantine is None else QUARANTINED
+
+
+def payload_of(
+    source: Source,
+    event: MailReceived,
+    conversation_id: UUID | None,
+    message_id: UUID | None,
+    found: Found | None,
+) -> dict[str, Any]:
+    """Readable by the same handlers as a chat message, with what a mail has beside it."""
+    author = event.author
+    return {
+        "installation_id": str(source.installation_id),
+        "package": source.package,
+        "conversation_id": _text(conversation_id),
+        "message_id": _text(message_id),
+        "external_id": event.external_id,
+        "kind": event.kind.value,
+        "author": {"id": author.id, "kind": author.kind.value, "name": author.name},
+        "text": event.text,
+        "request": "" if event.mail is None else request_of(event.mail, is_new=found is None),
+        "addressed": event.addressed,
+        "mentions_us": event.mentions_us,
+        "allowed_automation": False,
+        "third_party": True,
+        "sent_at_ms": event.sent_at_ms,
+        "caught_up": event.caught_up,
+        "folder": event.folder,
+        "raw_bytes": len(event.raw),
+        "threaded_by": found.by if found is not None else None,
+        "quarantine": _quarantine(event.quarantine),
+        **(_of_mail(event.mail) if event.mail is not None else {}),
+    }
+
+
+def request_of(mail: Mail, *, is_new: bool) -> str:
+    """What the sender asks: what is newly written; in a first mail the subject is a part of it."""
+    words, subject = mail.reply or mail.text, without_token(mail.subject)
+    if not is_new or not subject or subject.casefold() in words.casefold():
+        return words
+    return f"{subject}\n\n{words}".strip()
+
+
+def _of_mail(mail: Mail) -> dict[str, Any]:
+    return {
+        "subject": mail.subject,
+        "from": _addresses(mail.senders),
+        "reply_to": _addresses(mail.reply_to),
+        "to": _addresses(mail.to),
+        "cc": _addresses(mail.cc),
+        "reply": mail.reply,
+        "quoted": mail.quoted,
+        "trust": asdict(mail.trust),
+        "never_answer": list(mail.never_answer),
+        "attachments": [asdict(one) for one in mail.attachments],
+        "bounce": None if mail.bounce is None else asdict(mail.bounce),
+        "internal_id": mail.internal_id,
+        "rfc_message_id": mail.message_id,
+        "in_reply_to": list(mail.in_reply_to),
+        "references": list(mail.references),
+        "date_ms": mail.sent_at_ms,
+        "notes": list(mail.notes),
+    }
+
+
+def actor_kind(kind: AuthorKind) -> str:
+    """Whoever wrote a mail is taken for a person, unless it says that it is none."""
+    return "human" if kind is AuthorKind.PERSON else "integration"
+
+
+def _addresses(found: tuple[Address, ...]) -> list[dict[str, str]]:
+    return [{"address": one.address, "name": one.name} for one in found]
+
+
+def _quarantine(why: Quarantine | None) -> dict[str, str] | None:
+    return None if why is None else {"reason": why.reason, "detail": why.detail}
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)

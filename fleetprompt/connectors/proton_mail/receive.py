@@ -1,0 +1,162 @@
+"""Turn mails into stored facts: their raw bytes, conversations, messages and signals in one transaction.
+
+A mail that is known already (the same in another folder, or under another UID) changes nothing. What stands in Sent is
+projected, when it belongs to a conversation of ours, and told by nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import select
+
+from adapters.contract import AuthorKind, Place
+from adapters.proton_mail import Mail, MailReceived
+from fleetprompt.connectors.conversations import Projected, find_conversations, known_messages, save_messages
+from fleetprompt.connectors.ingest import Source, Told
+from fleetprompt.connectors.proton_mail import names, raw
+from fleetprompt.connectors.proton_mail.payload import actor_kind, name_of, payload_of
+from fleetprompt.connectors.proton_mail.settings import own_addresses
+from fleetprompt.connectors.proton_mail.threads import Found, Threads
+from fleetprompt.kernel.ids import new_id
+from fleetprompt.kernel.json import clean, clean_text
+from fleetprompt.model import Installation, Signal
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit_many
+from fleetprompt.tenancy import TenantSession
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """Where a mail belongs: the conversation (None: no part of any), by what, and the message that it becomes."""
+
+    conversation_id: UUID | None = None
+    found: Found | None = None
+    message_id: UUID | None = None
+
+
+class MailBatch:
+    """One transaction's mails of one installation."""
+
+    def __init__(self, session: TenantSession, registry: Registry, installation_id: UUID) -> None:
+        self._session = session
+        self._registry = registry
+        self._installation_id = installation_id
+        self._threads = Threads()
+        self._own: frozenset[str] = frozenset()
+
+    async def store(self, told: Sequence[Told]) -> list[Emitted | None]:
+        """The signal of each mail; None for what stands in Sent."""
+        mails = [(source, cast(MailReceived, event)) for source, event in told]
+        known = await self._known([event for _, event in mails])
+        read = [event.mail for _, event in mails if event.mail is not None and self._key(event) not in known]
+        self._threads = await Threads.read(self._session, self._installation_id, read)
+        installation = await self._session.get(Installation, self._installation_id)
+        self._own = own_addresses([installation] if installation is not None else [])
+        news: list[NewSignal] = []
+        placed: list[_Placed] = []
+        for source, event in mails:
+            is_known = self._key(event) in known
+            place = _Placed() if is_known else await self._place(event)
+            placed.append(place)
+            if event.author.kind is not AuthorKind.SELF:
+                news.append(self._signal(source, event, place))
+            known.add(self._key(event))
+        emitted = iter(await emit_many(self._session, self._registry, news))
+        told_of = [None if event.author.kind is AuthorKind.SELF else next(emitted) for _, event in mails]
+        await self._keep(mails, placed, told_of)
+        return told_of
+
+    def _key(self, event: MailReceived) -> str:
+        return f"{self._installation_id}:{event.event_key}"
+
+    async def _known(self, events: Sequence[MailReceived]) -> set[str]:
+        query = select(Signal.dedupe_key).where(Signal.dedupe_key.in_([self._key(one) for one in events]))
+        return {key for key in await self._session.scalars(query) if key is not None}
+
+    async def _place(self, event: MailReceived) -> _Placed:
+        """What is set aside, and what a mailer says of a mail, is a fact but no part of a conversation."""
+        mail, kind = event.mail, event.author.kind
+        if mail is None or event.quarantine is not None or kind is AuthorKind.SYSTEM:
+            return _Placed()
+        is_ours = kind is AuthorKind.SELF
+        if is_ours and self._threads.knows(mail):
+            return _Placed()
+        found = self._threads.find(mail, is_ours=is_ours)
+        if found is None and is_ours:
+            return _Placed()
+        conversation_id = found.conversation_id if found is not None else await self._new_conversation(event)
+        self._threads.learn(mail, conversation_id, _taking_part(mail, self._own))
+        return _Placed(conversation_id, found, new_id())
+
+    async def _new_conversation(self, event: MailReceived) -> UUID:
+        key = (names.fit(event.place.channel_id), names.fit(event.event_key))
+        place = Place(key[0], event.place.channel_kind, key[1], clean_text(event.place.channel_name))
+        return (await find_conversations(self._session, self._installation_id, {key: place}))[key]
+
+    def _signal(self, source: Source, event: MailReceived, place: _Placed) -> NewSignal:
+        author, conversation_id = event.author, place.conversation_id
+        payload = payload_of(source, event, conversation_id, place.message_id, place.found)
+        return NewSignal(
+            name_of(event),
+            clean(payload),
+            Actor(actor_kind(author.kind), clean_text(author.id), clean_text(author.name)),
+            dedupe_key=self._key(event),
+            installation_id=self._installation_id,
+            conversation_id=conversation_id,
+            lane=None if conversation_id is None else f"conversation:{conversation_id}",
+            position=event.sent_at_ms,
+        )
+
+    async def _keep(
+        self,
+        mails: Sequence[tuple[Source, MailReceived]],
+        placed: Sequence[_Placed],
+        told: Sequence[Emitted | None],
+    ) -> None:
+        fresh = [
+            (event, place, signal)
+            for (_, event), place, signal in zip(mails, placed, told, strict=True)
+            if signal is None or signal.fresh
+        ]
+        await raw.save(self._session, [(signal.id, event.raw) for event, _, signal in fresh if signal])
+        await self._threads.save(self._session, self._installation_id)
+        await self._project(fresh)
+
+    async def _project(self, fresh: Sequence[tuple[MailReceived, _Placed, Emitted | None]]) -> None:
+        """A Message-ID that stands for another mail already does not stand for this one too."""
+        there = [one for one in fresh if one[1].message_id is not None]
+        ids = [names.fit(event.external_id) for event, _, _ in there]
+        taken = set(await known_messages(self._session, self._installation_id, ids)) if ids else set()
+        messages = []
+        for (event, place, signal), external_id in zip(there, ids, strict=True):
+            own_id = names.fit(event.event_key) if external_id in taken else external_id
+            taken.add(external_id)
+            messages.append(_projected(event, place, own_id, signal))
+        await save_messages(self._session, self._installation_id, messages)
+
+
+def _projected(event: MailReceived, place: _Placed, external_id: str, signal: Emitted | None) -> Projected:
+    assert place.message_id is not None
+    assert place.conversation_id is not None
+    assert event.mail is not None
+    return Projected(
+        id=place.message_id,
+        conversation_id=place.conversation_id,
+        external_id=external_id,
+        author_kind=event.author.kind.value,
+        author_id=clean_text(event.author.id),
+        author_name=clean_text(event.author.name),
+        text=clean_text(event.mail.reply or event.mail.text),
+        sent_at_ms=event.sent_at_ms,
+        signal_id=signal.id if signal is not None else None,
+    )
+
+
+def _taking_part(mail: Mail, own: Collection[str]) -> list[str]:
+    """Who wrote it and who got it, where answers go included; we are not among them."""
+    named = (*mail.senders, *mail.to, *mail.cc, *mail.reply_to)
+    return list(dict.fromkeys(one.address for one in named if one.address and one.address not in own))

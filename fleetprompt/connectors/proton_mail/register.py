@@ -1,0 +1,43 @@
+"""Mail's entries in the registry: its facts, its directive, its channel, and who reacts to what."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fleetprompt.connectors.pool import AdapterPool
+from fleetprompt.connectors.proton_mail.binding import PACKAGE, SEND
+from fleetprompt.connectors.proton_mail.compose import SendArguments, compose, never
+from fleetprompt.connectors.proton_mail.deliver import MAX_FAILURES, MailEffector
+from fleetprompt.connectors.proton_mail.payload import QUARANTINED, RECEIVED
+from fleetprompt.connectors.proton_mail.sent import SENT, tell_sent
+from fleetprompt.connectors.proton_mail.wake import NAME, NOT_ANSWERED, answering, may_wake
+from fleetprompt.runtime.directives import DirectiveType
+from fleetprompt.runtime.registry import Channel, Handler, Registry
+from fleetprompt.tenancy import Tenancy
+
+SIGNALS: Final = {
+    RECEIVED: "A mail came in.",
+    QUARANTINED: "A mail could not be read and was set aside; its raw bytes are kept.",
+    SENT: "We sent a mail.",
+    "email.bounced": "A mail of ours came back.",
+    NOT_ANSWERED: "A mail is left to people: a cap is reached, or nobody should answer it.",
+}
+
+
+def register_mail(registry: Registry, tenancy: Tenancy, pool: AdapterPool) -> None:
+    """Called once by the connectors' own registration."""
+    for name, about in SIGNALS.items():
+        registry.add_signal(name, about)
+    registry.add_directive(
+        DirectiveType(
+            SEND,
+            "Answer a mail in its thread.",
+            SendArguments,
+            MailEffector(tenancy, pool),
+            max_failures=MAX_FAILURES,
+            delivered=tell_sent(registry),
+            editable=frozenset({"text"}),
+        )
+    )
+    registry.add_channel(Channel(PACKAGE, SEND, never, compose=compose))
+    registry.on(RECEIVED, Handler(NAME, answering(registry), may_wake))

@@ -1,0 +1,124 @@
+"""What wakes an agent: the handler of `email.inbound.received`, and why a mail is left unanswered.
+
+Replies cannot be marked automatic through Bridge, so that loops are ours to end: nobody gets more than so many answers in
+an hour, and no thread more than so many before a person of ours takes part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import func, select, text
+
+from fleetprompt.connectors.proton_mail.allowance import suppressed
+from fleetprompt.connectors.proton_mail.settings import own_addresses
+from fleetprompt.kernel import clock
+from fleetprompt.model import Directive, Execution, Installation, Message, Signal
+from fleetprompt.runtime.agents.answer import wake
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import NewSignal, emit
+from fleetprompt.runtime.signals.emit import SYSTEM
+from fleetprompt.tenancy import TenantSession
+
+NAME: Final = "mail.answer"
+NOT_ANSWERED: Final = "email.not_answered"
+STOPPED: Final = "agent.loop.stopped"
+_LOCK = text("select pg_advisory_xact_lock(hashtextextended(:key, 0))")
+
+
+def may_wake(payload: Mapping[str, Any]) -> bool:
+    """Whether a machine may answer; judged before a job is spent on it."""
+    return bool(payload["addressed"]) and payload["author"]["kind"] == "person"
+
+
+def answering(registry: Registry) -> Callable[[TenantSession, Signal], Awaitable[None]]:
+    """The handler."""
+
+    async def answer(session: TenantSession, signal: Signal) -> None:
+        if await _is_known(session, signal):
+            return
+        why = await _why_not(session, signal)
+        if why is None:
+            await wake(session, registry, signal)
+        else:
+            await emit(session, registry, _unanswered(signal, why))
+
+    return answer
+
+
+async def _is_known(session: TenantSession, signal: Signal) -> bool:
+    """A replay finds the run; the caps were applied when it was started."""
+    return await session.scalar(select(Execution.id).where(Execution.signal_id == signal.id)) is not None
+
+
+async def _why_not(session: TenantSession, signal: Signal) -> str | None:
+    """The reason, in a word. One sender's mails are judged one after the other."""
+    installation = await session.get(Installation, signal.installation_id)
+    if installation is None:
+        return "not_installed"
+    sender = str(signal.payload["author"]["id"])
+    await session.execute(_LOCK, {"key": f"mail:{session.tenant}:{installation.id}:{sender}"})
+    ours = select(Installation).where(
+        Installation.package == installation.package, Installation.state != "uninstalled"
+    )
+    if sender in own_addresses(await session.scalars(ours)):
+        return "own_address"
+    if await suppressed(session, [sender]):
+        return "suppressed"
+    if await _answers_to(session, installation, sender) >= _cap(installation, "answers_per_sender_per_hour"):
+        return "sender_cap"
+    if await _answers_in_thread(session, signal) >= _cap(installation, "max_answers_per_thread"):
+        return "thread_cap"
+    return None
+
+
+def _cap(installation: Installation, name: str) -> int:
+    return int(installation.config.get(name, 6))
+
+
+async def _answers_to(session: TenantSession, installation: Installation, sender: str) -> int:
+    runs = select(func.count()).where(
+        Execution.installation_id == installation.id,
+        Execution.input["person_id"].astext == sender,
+        Execution.created_at > clock.now() - timedelta(hours=1),
+    )
+    return int(await session.scalar(runs) or 0)
+
+
+async def _answers_in_thread(session: TenantSession, signal: Signal) -> int:
+    """Runs since a person of ours last took part: approved a draft, or wrote by hand."""
+    approved = select(func.max(Directive.finished_at)).where(
+        Directive.conversation_id == signal.conversation_id, Directive.approved_by.is_not(None)
+    )
+    written = select(func.max(Message.sent_at_ms)).where(
+        Message.conversation_id == signal.conversation_id,
+        Message.author_kind == "self",
+        Message.directive_id.is_(None),
+    )
+    runs = select(func.count()).where(Execution.conversation_id == signal.conversation_id)
+    since = await session.scalar(approved)
+    if since is not None:
+        runs = runs.where(Execution.created_at > since)
+    runs = runs.where(Execution.position >= int(await session.scalar(written) or 0))
+    return int(await session.scalar(runs) or 0)
+
+
+def _unanswered(signal: Signal, why: str) -> NewSignal:
+    name = STOPPED if why == "thread_cap" else NOT_ANSWERED
+    return NewSignal(
+        name,
+        {
+            "signal_id": str(signal.id),
+            "conversation_id": None if signal.conversation_id is None else str(signal.conversation_id),
+            "author": signal.payload["author"],
+            "reason": why,
+        },
+        SYSTEM,
+        dedupe_key=f"{name}:{signal.id}",
+        correlation_id=signal.correlation_id,
+        causation_id=signal.id,
+        installation_id=signal.installation_id,
+        conversation_id=signal.conversation_id,
+    )
