@@ -155,7 +155,7 @@ async def test_an_old_run_is_removed_when_its_signal_is_and_not_before(tmp_path:
         assert len(await at.runs()) == 1
         await retain(at, signal_retention.NAME)
         await retain(at, retention.NAME)
-        assert await at.runs() == await at.steps() == []
+        assert (await at.runs(), await at.steps()) == ([], [])
 
 
 async def retain(at: Desk, name: str) -> None:
