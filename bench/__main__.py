@@ -1,33 +1,61 @@
-"""`make bench`: measures, prints a table, writes bench/results.json."""
+"""`make bench`: measures, prints a table, writes bench/results.json. With words: only the figures of these files."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 
-from bench import ingest, jobs, mentions
+from bench import idle, ingest, jobs, mentions, tenants
 from bench.figure import Figure, report
 from bench.server import durable_server
 from tests.connected import connected_house
-from tests.house import fresh_house
+from tests.house import bare_house, fresh_house
 from tests.town import town
 
 
-async def measure_all() -> list[Figure]:
+async def _ingest() -> list[Figure]:
+    async with connected_house() as stage:
+        return await ingest.measure(stage)
+
+
+async def _jobs() -> list[Figure]:
+    async with fresh_house() as house:
+        return [await jobs.measure(house)]
+
+
+async def _mentions() -> list[Figure]:
+    async with town(install_it=False) as play:
+        return await mentions.measure(play)
+
+
+async def _tenants() -> list[Figure]:
+    async with bare_house() as house:
+        return await tenants.measure(house)
+
+
+MEASURES: Final[dict[str, Callable[[], Awaitable[list[Figure]]]]] = {
+    "ingest": _ingest,
+    "jobs": _jobs,
+    "mentions": _mentions,
+    "idle": idle.measure,
+    "tenants": _tenants,
+}
+
+
+async def measure(names: list[str]) -> list[Figure]:
     """Each on a house of its own."""
     figures = []
     async with durable_server():
-        async with connected_house() as stage:
-            figures += await ingest.measure(stage)
-        async with fresh_house() as house:
-            figures.append(await jobs.measure(house))
-        async with town() as play:
-            figures.append(await mentions.measure(play))
+        for name in names or MEASURES:
+            figures += await MEASURES[name]()
     return figures
 
 
 if __name__ == "__main__":
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    report(asyncio.run(measure_all()))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    report(asyncio.run(measure(sys.argv[1:])))
