@@ -28,6 +28,7 @@ log = structlog.get_logger("fleetprompt.listener")
 
 BATCH = 50  # events in one transaction
 BUFFERED = 200  # events read ahead of the transactions
+BUFFERED_BYTES = 8 * 1024 * 1024  # and their raw bytes, but at least one event: a mail may have 25 MB
 ASK_AGAIN_S = 60.0  # after what a person has to mend; a change of settings is seen at once
 BACKOFF_MOST_S = 30.0
 SUPERSEDED_S = 1.0  # the supervisor is about to end this line
@@ -122,7 +123,7 @@ class Line:
         )
 
     async def _pump(self, adapter: Adapter, source: Source, cursor: Cursor) -> None:
-        queue: asyncio.Queue[Inbound | _Ended] = asyncio.Queue(BUFFERED)
+        queue = Ahead(BUFFERED)
         reader = asyncio.create_task(_read(adapter, cursor, queue), name="reader")
         try:
             while True:
@@ -146,7 +147,32 @@ class Line:
         return max(wait_s, asked_s or 0.0)
 
 
-async def _read(adapter: Adapter, cursor: Cursor, queue: asyncio.Queue[Inbound | _Ended]) -> None:
+class Ahead(asyncio.Queue["Inbound | _Ended"]):
+    """What was read and not stored yet, bounded by number and by bytes."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self._bytes = 0
+
+    def full(self) -> bool:
+        """Whether reading has to wait."""
+        return super().full() or self._bytes >= BUFFERED_BYTES
+
+    def _put(self, item: Inbound | _Ended) -> None:
+        super()._put(item)
+        self._bytes += _size(item)
+
+    def _get(self) -> Inbound | _Ended:
+        item: Inbound | _Ended = super()._get()
+        self._bytes -= _size(item)
+        return item
+
+
+def _size(item: Inbound | _Ended) -> int:
+    return 0 if isinstance(item, _Ended) else len(item.raw)
+
+
+async def _read(adapter: Adapter, cursor: Cursor, queue: Ahead) -> None:
     """Move events from the wire into the queue; its fault too, behind all that came before it."""
     try:
         async with contextlib.aclosing(adapter.listen(cursor)) as events:
@@ -157,7 +183,7 @@ async def _read(adapter: Adapter, cursor: Cursor, queue: asyncio.Queue[Inbound |
         await queue.put(_Ended(error))
 
 
-async def _next_batch(queue: asyncio.Queue[Inbound | _Ended]) -> tuple[list[Inbound], _Ended | None]:
+async def _next_batch(queue: Ahead) -> tuple[list[Inbound], _Ended | None]:
     """Wait for one event, then take along what is ready."""
     batch: list[Inbound] = []
     item = await queue.get()
