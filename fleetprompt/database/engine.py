@@ -111,8 +111,8 @@ class Database:
         return await asyncpg.connect(**{**arguments, **self._query()}, timeout=CONNECT_TIMEOUT_S)
 
     @asynccontextmanager
-    async def scripting(self) -> AsyncIterator[asyncpg.Connection[Any]]:
-        """A pooled connection for multi-statement scripts, in transactions of the caller's own.
+    async def scripting(self, tenant: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """A pooled connection for multi-statement scripts about a tenant, in transactions of the caller's own.
 
         Its session knows the catalogue already, which a new one has to read first. Nothing may be set in it that
         outlives a transaction.
@@ -120,6 +120,8 @@ class Database:
         async with self.engine.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
             assert driver is not None
+            assert connection.sync_connection is not None
+            connection.sync_connection.info.setdefault(SERVED, set()).add(tenant)
             yield driver
 
     def _query(self) -> dict[str, Any]:

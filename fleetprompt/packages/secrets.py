@@ -36,6 +36,8 @@ class Vault:
 
         Raises NotFound, WrongMasterKey, SealBroken.
         """
+        if tenant in self._keys:  # who asks within a transaction holds a connection, and may wait for nobody's
+            return self._keys[tenant]
         async with self._unwrapping:
             if tenant not in self._keys:
                 self._keys[tenant] = self._master_key.unwrap(tenant, await self._wrapped(tenant))

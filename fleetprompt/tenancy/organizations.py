@@ -77,7 +77,7 @@ async def advance_schema(database: Database, slug: TenantSlug) -> bool:
 
     Raises Conflict if the schema is newer than this program.
     """
-    async with database.scripting() as connection:
+    async with database.scripting(slug) as connection:
         for wait_s in ROLE_WAITS_S:
             try:
                 return await _advance_in_one(connection, slug)
