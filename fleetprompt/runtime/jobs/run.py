@@ -14,6 +14,7 @@ from fleetprompt.kernel import clock, faults
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.runtime.jobs import claim
 from fleetprompt.runtime.jobs.claim import Claimed
+from fleetprompt.runtime.jobs.ends import Ends
 from fleetprompt.runtime.jobs.work import GiveUp, Postpone, Work
 from fleetprompt.runtime.people import require_acting_user
 from fleetprompt.runtime.registry import JobKind
@@ -25,16 +26,19 @@ log = structlog.get_logger("fleetprompt.jobs")
 BACKOFF_CAP_S = 300.0
 
 
-async def run_job(tenancy: Tenancy, kinds: Mapping[str, JobKind], worker: str, job: Claimed) -> str:
+async def run_job(
+    tenancy: Tenancy, kinds: Mapping[str, JobKind], worker: str, job: Claimed, ends: Ends | None = None
+) -> str:
     """Run it, and what it goes on as; returns the last outcome's name. Never raises but for cancellation."""
     work: Work | None = Work(
         tenancy, job.tenant, job.kind, job.args, job.fence(worker), job.max_attempts, job.correlation_id
     )
     outcome, waited_s = "", job.waited_s
     while work is not None:
-        work.lane, work.kinds = job.lane, kinds
+        work.lane, work.kinds, work.ends = job.lane, kinds, ends
         outcome = await _run_one(work, waited_s)
-        work, waited_s = work.successor, 0.0
+        # Named before its commit, so true only with it: without, it would end the row that is still this job's.
+        work, waited_s = work.successor if work.finished else None, 0.0
     return outcome
 
 
