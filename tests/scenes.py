@@ -11,7 +11,7 @@ from sqlalchemy import select
 from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.model import Directive, Effect
 from fleetprompt.model.states import DirectiveState, EffectState
-from fleetprompt.runtime.directives import decide
+from fleetprompt.runtime.directives import decide, end
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.tenancy import TenantSession
 from tests.directives import PERSON, FarSide, ask, registry_for, run_out
@@ -55,6 +55,7 @@ SCENES = {
     "canceled": Scene(
         decisions={DirectiveState.REQUESTED: "cancel"}, ends=DirectiveState.CANCELED, effects=0
     ),
+    "returned": Scene(decisions={DirectiveState.SUCCEEDED: "come_back"}, ends=DirectiveState.FAILED),
     "void": Scene(asks=True, decisions=APPROVE, tampers=True, ends=DirectiveState.FAILED, effects=0),
 }
 
@@ -82,6 +83,7 @@ MOVES: dict[str, list[tuple[str, str, str]]] = {
     "approved": [("directive", "awaiting_approval", "requested")],
     "rejected": [("directive", "awaiting_approval", "canceled")],
     "canceled": [("directive", "requested", "canceled")],
+    "returned": [("directive", "succeeded", "failed"), ("effect", "sent", "failed")],
     "void": [("directive", "requested", "failed")],
 }
 """scene -> the moves that are made in it."""
@@ -112,6 +114,8 @@ async def _decide(
                     await session.flush()
             case "reject":
                 await decide.reject(session, registry, directive_id, PERSON, "no")
+            case "come_back":
+                await end.come_back(session, registry, directive, "bounced", "It came back.")
             case "cancel":
                 await decide.cancel(session, registry, directive_id, PERSON)
             case "retry":

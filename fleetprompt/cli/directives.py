@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from uuid import UUID
 
 import rich_click as click
@@ -31,7 +31,7 @@ STATES = ("requested", "awaiting_approval", "running", "succeeded", "failed", "c
 
 @click.group()
 def directives() -> None:
-    """Directives: intents with effects outside; approve, reject, cancel, retry, resolve."""
+    """Directives: intents with effects outside; edit, approve, reject, cancel, retry, resolve."""
 
 
 @directives.command(
@@ -67,20 +67,68 @@ def list_(
 @directives.command(
     help=f"""One directive with its arguments and effects.
 
-{options.fields((*SHOWN, "effects"))} An effect has: {", ".join(EFFECT)}."""
+{options.fields((*SHOWN, "effects", "preview"))} An effect has: {", ".join(EFFECT)}."""
 )
 @click.argument("directive_id", metavar="ID")
 @options.org
 @options.as_json
 def show(directive_id: str, org: str, as_json: bool) -> None:
-    async def act(_: House, session: TenantSession) -> tuple[Directive, Sequence[Effect]]:
+    async def act(house: House, session: TenantSession) -> tuple[Directive, Sequence[Effect], str | None]:
+        from fleetprompt.runtime.directives.find import find_directive, preview
+
+        directive, effects = await find_directive(session, parse_id(directive_id, "directive"))
+        return directive, effects, await preview(session, house.registry, directive)
+
+    directive, effects, seen = in_tenant(org, act)
+    row = {**output.pick(directive, SHOWN), "effects": [output.pick(effect, EFFECT) for effect in effects]}
+    if as_json:
+        output.show_one({**row, "preview": seen}, as_json=True)
+        return
+    output.show_one(row, as_json=False)
+    if seen:
+        output.say("\n" + output.harmless(seen))
+
+
+@directives.command(
+    help=f"""Change the text of one that waits for approval.
+
+Without --text or --file an editor opens ($EDITOR). Whoever approves it approves the new text.
+
+{options.fields(FIELDS)}"""
+)
+@click.argument("directive_id", metavar="ID")
+@options.org
+@click.option("--text", help="The new text.")
+@click.option(
+    "--file", type=click.File(encoding="utf-8"), help="The new text from a file; - is standard input."
+)
+@by
+@options.as_json
+def edit(
+    directive_id: str, org: str, text: str | None, file: IO[str] | None, by: str | None, as_json: bool
+) -> None:
+    if text is not None and file is not None:
+        raise click.UsageError("Give the text once: --text or --file.")
+    if file is not None:
+        text = file.read()
+    if text is None:
+        text = _typed(directive_id, org)
+    _decide("edit", directive_id, org, as_json, by, changes={"text": text})
+
+
+def _typed(directive_id: str, org: str) -> str:
+    """What a person makes of it in their editor."""
+
+    async def act(_: House, session: TenantSession) -> str:
         from fleetprompt.runtime.directives.find import find_directive
 
-        return await find_directive(session, parse_id(directive_id, "directive"))
+        directive, _effects = await find_directive(session, parse_id(directive_id, "directive"))
+        return str(directive.arguments.get("text", ""))
 
-    directive, effects = in_tenant(org, act)
-    row = {**output.pick(directive, SHOWN), "effects": [output.pick(effect, EFFECT) for effect in effects]}
-    output.show_one(row, as_json=as_json)
+    typed = click.edit(in_tenant(org, act))
+    if typed is None:
+        raise click.UsageError("Nothing was changed.")
+    return typed
 
 
 @directives.command(help=f"Let it go ahead with exactly these arguments, once.\n\n{options.fields(FIELDS)}")
@@ -147,10 +195,8 @@ def _decide(
 
         handler: Callable[..., Awaitable[Directive]] = getattr(decide, verb)
         wanted = parse_id(directive_id, "directive")
-        keywords = {key: value for key, value in more.items() if key != "reason"}
-        reason = [more["reason"]] if "reason" in more else []
         who = await decider(session, email)
-        return await handler(session, house.registry, wanted, who, *reason, **keywords)
+        return await handler(session, house.registry, wanted, who, **more)
 
     decided = in_tenant(org, act)
     if as_json:

@@ -12,7 +12,7 @@ from fleetprompt.model.base import JsonObject, TenantBase
 
 
 class Directive(TenantBase):
-    """One intent. arguments never change; an approval binds their digest."""
+    """One intent. arguments never change, but by a person while it waits for approval; which binds their digest."""
 
     __tablename__ = "directives"
 

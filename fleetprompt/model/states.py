@@ -159,7 +159,7 @@ MACHINES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         running="requested succeeded failed outcome_unknown",
         outcome_unknown="requested succeeded",
         failed="requested",
-        succeeded="",
+        succeeded="failed",  # a mail that came back
         canceled="",
     ),
     "effect": _moves(
@@ -167,7 +167,7 @@ MACHINES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         sending="planned sent failed unknown",
         unknown="planned sent",
         failed="planned",
-        sent="",
+        sent="failed",
     ),
     "workflow": _moves(active="paused archived", paused="active archived", archived=""),
     "workflow_run": _moves(

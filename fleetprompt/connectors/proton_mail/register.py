@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from fleetprompt.connectors.pool import AdapterPool
+from fleetprompt.connectors.proton_mail import bounces, wake
 from fleetprompt.connectors.proton_mail.binding import PACKAGE, SEND
+from fleetprompt.connectors.proton_mail.bounces import BOUNCED
 from fleetprompt.connectors.proton_mail.compose import SendArguments, compose, never
 from fleetprompt.connectors.proton_mail.deliver import MAX_FAILURES, MailEffector
+from fleetprompt.connectors.proton_mail.notices import register_notices
 from fleetprompt.connectors.proton_mail.payload import QUARANTINED, RECEIVED
+from fleetprompt.connectors.proton_mail.preview import preview
 from fleetprompt.connectors.proton_mail.sent import SENT, tell_sent
-from fleetprompt.connectors.proton_mail.wake import NAME, NOT_ANSWERED, answering, may_wake
+from fleetprompt.connectors.proton_mail.wake import NOT_ANSWERED
 from fleetprompt.runtime.directives import DirectiveType
 from fleetprompt.runtime.registry import Channel, Handler, Registry
 from fleetprompt.tenancy import Tenancy
@@ -19,7 +23,7 @@ SIGNALS: Final = {
     RECEIVED: "A mail came in.",
     QUARANTINED: "A mail could not be read and was set aside; its raw bytes are kept.",
     SENT: "We sent a mail.",
-    "email.bounced": "A mail of ours came back.",
+    BOUNCED: "A mail of ours came back.",
     NOT_ANSWERED: "A mail is left to people: a cap is reached, or nobody should answer it.",
 }
 
@@ -37,7 +41,10 @@ def register_mail(registry: Registry, tenancy: Tenancy, pool: AdapterPool) -> No
             max_failures=MAX_FAILURES,
             delivered=tell_sent(registry),
             editable=frozenset({"text"}),
+            preview=preview,
         )
     )
     registry.add_channel(Channel(PACKAGE, SEND, never, compose=compose))
-    registry.on(RECEIVED, Handler(NAME, answering(registry), may_wake))
+    registry.on(RECEIVED, Handler(wake.NAME, wake.answering(registry), wake.may_wake))
+    registry.on(RECEIVED, Handler(bounces.NAME, bounces.taking_back(registry), bounces.is_bounce))
+    register_notices(registry)

@@ -1,11 +1,12 @@
-"""What a person does with a directive: approve, reject, cancel, retry, resolve. Each leaves a signal with their name.
+"""What a person does with a directive: edit, approve, reject, cancel, retry, resolve. Each leaves a signal with their name.
 
 A user of ours needs the right (`approver`), else each raises NotAllowed; the operator of the machine has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -17,13 +18,40 @@ from fleetprompt.model import Directive, Effect
 from fleetprompt.model.states import DirectiveState, EffectState
 from fleetprompt.runtime.directives import end
 from fleetprompt.runtime.directives.approver import require_decider
-from fleetprompt.runtime.directives.request import enqueue_run
+from fleetprompt.runtime.directives.request import digest, enqueue_run, validated
 from fleetprompt.runtime.directives.tell import tell
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.runtime.signals.emit import SYSTEM
 from fleetprompt.tenancy import TenantSession
+
+
+async def edit(
+    session: TenantSession,
+    registry: Registry,
+    directive_id: DirectiveId,
+    by: Actor,
+    changes: Mapping[str, Any],
+) -> Directive:
+    """Change what waits for approval; whoever approves it from now on approves the new arguments.
+
+    Raises Conflict if it does not wait, or these arguments are not to be changed; InvalidInput for values it does not take.
+    """
+    directive = await _find(session, directive_id, by)
+    _require(directive, DirectiveState.AWAITING_APPROVAL, "waits for approval")
+    kind = registry.directives.get(directive.name)
+    fixed = sorted(set(changes) - (kind.editable if kind is not None else frozenset()))
+    if fixed:
+        raise Conflict(f"The {', '.join(fixed)} of {directive.name} cannot be changed.", "Reject it instead.")
+    arguments = validated(registry, directive.name, {**directive.arguments, **changes})
+    before, after = directive.arguments_digest, digest(arguments)
+    if before != after:
+        directive.arguments, directive.arguments_digest = arguments, after
+        await session.flush()
+        told = {"changed": sorted(changes), "digest_before": before, "digest": after}
+        await tell(session, registry, directive, "directive.edited", by, **told)
+    return directive
 
 
 async def approve(

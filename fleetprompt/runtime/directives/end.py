@@ -43,6 +43,17 @@ async def fail(
     await _settled(session, registry, directive)
 
 
+async def come_back(
+    session: TenantSession, registry: Registry, directive: Directive, code: str, reason: str
+) -> None:
+    """It had left, and did not arrive: failed after all. Who waited for it has gone on; a person may retry it."""
+    for effect in await effects_of(session, directive):
+        if effect.state == EffectState.SENT:
+            await move(session, effect, EffectState.FAILED, error=reason)
+    await move(session, directive, DirectiveState.FAILED, error_code=code, error=reason)
+    await tell(session, registry, directive, "directive.failed", error_code=code, error=reason)
+
+
 async def leave_unknown(
     session: TenantSession, registry: Registry, directive: Directive, reason: str
 ) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from fleetprompt.kernel.errors import NotFound
 from fleetprompt.model import Directive, Effect
 from fleetprompt.runtime.directives.end import effects_of
+from fleetprompt.runtime.registry import Registry
 from fleetprompt.tenancy import TenantSession
 
 
@@ -36,6 +37,14 @@ async def list_directives(session: TenantSession, chosen: DirectiveFilter, limit
     if chosen.execution_id is not None:
         query = query.where(Directive.execution_id == chosen.execution_id)
     return list(await session.scalars(query))[::-1]
+
+
+async def preview(session: TenantSession, registry: Registry, directive: Directive) -> str | None:
+    """What it would do, as a person who decides should see it; None where its kind does not say."""
+    kind = registry.directives.get(directive.name)
+    if kind is None or kind.preview is None:
+        return None
+    return await kind.preview(session, directive)
 
 
 async def find_directive(session: TenantSession, directive_id: UUID) -> tuple[Directive, Sequence[Effect]]:

@@ -91,7 +91,7 @@ def _as_stored(value: Any) -> Any:
 
 
 def _row(registry: Registry, new: NewDirective) -> dict[str, Any]:
-    arguments = _validated(registry, new)
+    arguments = validated(registry, new.name, new.arguments)
     asks = new.approval_reason is not None
     directive_id = new_id()
     return {
@@ -117,16 +117,17 @@ def _row(registry: Registry, new: NewDirective) -> dict[str, Any]:
     }
 
 
-def _validated(registry: Registry, new: NewDirective) -> dict[str, Any]:
-    kind = registry.directives.get(new.name)
+def validated(registry: Registry, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as they are stored. Raises InvalidInput."""
+    kind = registry.directives.get(name)
     if kind is None:
         raise InvalidInput(
-            f"There is no directive {new.name!r}.", f"Known: {', '.join(sorted(registry.directives))}."
+            f"There is no directive {name!r}.", f"Known: {', '.join(sorted(registry.directives))}."
         )
     try:
-        arguments = kind.arguments.model_validate(dict(new.arguments)).model_dump(mode="json")
+        arguments = kind.arguments.model_validate(dict(given)).model_dump(mode="json")
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, fault["loc"])) + ": " + fault["msg"] for fault in error.errors())
-        raise InvalidInput(f"{new.name} does not take these arguments: {fields}.") from error
+        raise InvalidInput(f"{name} does not take these arguments: {fields}.") from error
     cleaned: dict[str, Any] = clean(arguments)  # a model may have written them
     return cleaned

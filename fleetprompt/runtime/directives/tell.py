@@ -11,6 +11,7 @@ from fleetprompt.tenancy import TenantSession
 
 NAMES = {
     "directive.approval_requested": "A directive waits for a person.",
+    "directive.edited": "A person changed a directive that waits for approval.",
     "directive.approved": "A person let a directive go ahead.",
     "directive.rejected": "A person refused a directive.",
     "directive.expired": "Nobody decided about a directive in time.",

@@ -1,0 +1,160 @@
+"""What people of ours should look at is told in a chat channel of their choice, where a chat is installed too.
+
+Drafts that wait, runs that failed, mails that nobody answers, mails that came back: none of it is for the customer. What
+is decided is decided on the command line, never by mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import or_, select
+
+from fleetprompt.connectors.proton_mail.bounces import BOUNCED
+from fleetprompt.connectors.proton_mail.preview import answered
+from fleetprompt.connectors.proton_mail.wake import NOT_ANSWERED, STOPPED
+from fleetprompt.kernel.ids import new_id
+from fleetprompt.model import Conversation, Directive, Installation, Signal
+from fleetprompt.model.states import DirectiveState, InstallationState
+from fleetprompt.runtime.directives import NewDirective, request
+from fleetprompt.runtime.registry import Handler, Registry
+from fleetprompt.runtime.signals.emit import SYSTEM
+from fleetprompt.tenancy import TenantSession
+
+NAME: Final = "mail.notice"
+PACKAGE: Final = "proton-mail"
+ASKED: Final = "directive.approval_requested"
+FAILED: Final = "agent.execution.failed"
+TOLD: Final = (ASKED, FAILED, STOPPED, NOT_ANSWERED, BOUNCED)
+SHOWN_CHARS: Final = 600
+DECIDE: Final = "`fleetprompt directives show {id} --org {org}`, then `edit`, `approve` or `reject`."
+
+
+def register_notices(registry: Registry) -> None:
+    """Called once all their signals are catalogued."""
+
+    async def tell(session: TenantSession, signal: Signal) -> None:
+        await notify(session, registry, signal)
+
+    for name in TOLD:
+        registry.on(name, Handler(NAME, tell))
+
+
+async def notify(session: TenantSession, registry: Registry, signal: Signal) -> None:
+    """Post it, if the mailbox that it is about has a channel for it; once."""
+    installation = await session.get(Installation, signal.installation_id) if signal.installation_id else None
+    if installation is None or installation.package != PACKAGE:
+        return
+    wanted = str(installation.config.get("notice_channel") or "").lstrip("#~")
+    words = await _WORDS[signal.name](session, signal) if wanted else None
+    place = await _place(session, registry, wanted) if words else None
+    if place is None or words is None:
+        return
+    chat, conversation = place
+    channel = registry.channels[chat.package]
+    new = NewDirective(
+        channel.directive,
+        f"mail.notice:{signal.id}",
+        channel.arguments(conversation, words),
+        "People are told what a mailbox needs of them.",
+        SYSTEM,
+        correlation_id=signal.correlation_id,
+        causation_id=signal.id,
+        installation_id=chat.id,
+    )
+    await request(session, registry, new)
+
+
+async def _place(
+    session: TenantSession, registry: Registry, wanted: str
+) -> tuple[Installation, Conversation] | None:
+    """The channel by name, where something was said in it already, else by id; of a chat that can be posted to."""
+    chats = [name for name, channel in registry.channels.items() if channel.compose is None]
+    installed = Installation.state == InstallationState.INSTALLED
+    query = select(Installation).where(Installation.package.in_(chats), installed).order_by(Installation.id)
+    there = {one.id: one for one in await session.scalars(query)}
+    if not there:
+        return None
+    named = or_(Conversation.channel_name == wanted, Conversation.channel_id == wanted)
+    known = select(Conversation).where(Conversation.installation_id.in_(there), named)
+    found = await session.scalar(known.order_by(Conversation.id.desc()).limit(1))
+    if found is None:
+        chat = next(iter(there.values()))
+        return chat, _channel(chat.id, wanted, "public")
+    return there[found.installation_id], _channel(found.installation_id, found.channel_id, found.channel_kind)
+
+
+def _channel(installation_id: UUID, channel_id: str, kind: str) -> Conversation:
+    """Its top level; no row."""
+    return Conversation(
+        id=new_id(),
+        installation_id=installation_id,
+        channel_id=channel_id,
+        thread_id="",
+        channel_kind=kind,
+        channel_name="",
+    )
+
+
+async def _asked(session: TenantSession, signal: Signal) -> str | None:
+    """A draft with what it says, or a tool that waits."""
+    directive = await session.get(Directive, UUID(signal.payload["directive_id"]))
+    if directive is None or directive.state != DirectiveState.AWAITING_APPROVAL:
+        return None
+    decide = DECIDE.format(id=directive.id, org=session.tenant)
+    if directive.name != "email.send":
+        return f"{directive.summary} It waits for a person. {decide}"
+    mail = await session.get(Signal, UUID(directive.arguments["answers"]))
+    head = list(answered(mail.payload)) if mail is not None else []
+    to = ", ".join((*directive.arguments["to"], *directive.arguments["cc"]))
+    lines = [
+        f"A draft waits for a person: {directive.arguments['subject']}",
+        f"To: {to}",
+        *head,
+        "",
+        *(f"> {line}" for line in _cut(directive.arguments["text"]).splitlines()),
+        "",
+        decide,
+    ]
+    return "\n".join(lines)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + " ..."
+
+
+async def _failed(session: TenantSession, signal: Signal) -> str | None:
+    return (
+        f"A mail could not be answered: {signal.payload.get('error')}. "
+        f"`fleetprompt executions show {signal.payload['execution_id']} --org {session.tenant}`"
+    )
+
+
+async def _left(session: TenantSession, signal: Signal) -> str | None:
+    return (
+        f"A mail from {_sender(signal.payload)} is left to people ({signal.payload['reason']}). "
+        f"`fleetprompt signals show {signal.payload['signal_id']} --org {session.tenant}`"
+    )
+
+
+async def _came_back(session: TenantSession, signal: Signal) -> str | None:
+    return (
+        f"A mail to {', '.join(signal.payload['addresses'])} came back. "
+        f"`fleetprompt directives show {signal.payload['directive_id']} --org {session.tenant}`, "
+        f"`fleetprompt mail suppressed --org {session.tenant}`"
+    )
+
+
+def _sender(payload: Mapping[str, Any]) -> str:
+    return str((payload.get("author") or {}).get("id") or "somebody")
+
+
+_WORDS: Final[dict[str, Callable[[TenantSession, Signal], Awaitable[str | None]]]] = {
+    ASKED: _asked,
+    FAILED: _failed,
+    STOPPED: _left,
+    NOT_ANSWERED: _left,
+    BOUNCED: _came_back,
+}
