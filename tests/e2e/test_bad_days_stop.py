@@ -43,15 +43,20 @@ async def up(run: CommandLine) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.communicate()
 
 
-@pytest.mark.parametrize("moment", ["thinking", "posting"])
-async def test_a_stop_in_mid_work_is_quick_and_the_next_start_goes_on(moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [("thinking", signal.SIGINT), ("posting", signal.SIGINT), ("posting", signal.SIGTERM)],
+)
+async def test_a_stop_in_mid_work_is_quick_and_the_next_start_goes_on(
+    moment: str, number: signal.Signals
+) -> None:
     async with stormy_town() as (play, stub):
         run = command_line(play, stub)
         async with up(run) as process:
             await weather.connected(play, timeout_s=40)
             await _be_in_the_middle(play, stub, moment)
             began = time.monotonic()
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             assert await asyncio.wait_for(process.wait(), 20) == 0
             assert time.monotonic() - began < STOP_S
         stub.rule(lambda request: Reply.says(last_text(request)))
