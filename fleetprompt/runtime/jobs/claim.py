@@ -47,8 +47,9 @@ COLUMNS = (
     "job.id, job.tenant, job.kind, job.args, job.attempt, job.max_attempts, job.correlation_id,"
     " extract(epoch from clock_timestamp() - job.scheduled_at)::float8, job.lane"
 )
-# `waiting` hops through the index from tenant to tenant; those with the least running come first. One may take all of
-# a claim, which is a part of a worker's slots: with the next claim it has the most running and comes last.
+# `waiting` hops through the index from tenant to tenant, and `due_jobs` (in the migrations) knows which of a tenant's
+# jobs may run: none of one at rest, no more than its limit, of each lane the head alone. Those with the least running
+# come first. One may take all of a claim, which is a part of a worker's slots: with the next it comes last.
 _CLAIM = text(f"""
 with recursive waiting as (
     (select tenant from public.job where state = 'available' order by tenant limit 1)
@@ -61,18 +62,9 @@ candidate as (
         select w.tenant from waiting w
         left join (select tenant, count(*) as running from public.job where state = 'running' group by tenant) r
             on r.tenant = w.tenant
-        where w.tenant is not null and w.tenant <> all(:sated) and not {RESTS.format("w.tenant")}
-        order by coalesce(r.running, 0), random()) t cross join lateral (
-        select j.id from public.job j
-        where j.tenant = t.tenant and j.state = 'available' and j.scheduled_at <= now() and j.kind = any(:kinds)
-          and (j.lane is null or (
-            not exists (select 1 from public.job r where r.lane = j.lane and r.state = 'running')
-            and not exists (
-                select 1 from public.job e
-                where e.lane = j.lane and e.state in ('available', 'dispatched')
-                  and (e.position, e.id) < (j.position, j.id))))
-        order by j.priority, j.scheduled_at, j.id
-        limit :limit for update of j skip locked) c
+        where w.tenant is not null and w.tenant <> all(:sated)
+        order by coalesce(r.running, 0), random()) t
+    cross join lateral public.due_jobs(t.tenant, :kinds, :limit) as c (id)
     limit :limit)
 update public.job set state = 'running', attempt = attempt + 1, worker = :worker,
     lease_until = now() + make_interval(secs => :lease_s)
@@ -101,6 +93,11 @@ _RELEASE = text("""
 update public.job set state = 'available', worker = null, lease_until = null, max_attempts = max_attempts + 1
 from unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)
 where job.id = held.id and job.attempt = held.attempt and job.worker = :worker and job.state = 'running'
+""")
+_END = text("""
+delete from public.job using unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)
+where job.id = held.id and job.attempt = held.attempt and job.worker = :worker and job.state = 'running'
+returning job.id, job.attempt
 """)
 _POSTPONE = text("""
 update public.job set state = 'available', worker = null, lease_until = null, last_error = :error,
@@ -196,6 +193,14 @@ async def release(database: Database, worker: str, held: Sequence[Fence]) -> Non
     """Hand running work back unharmed: the attempt does not count."""
     async with database.at_once() as connection:
         await connection.execute(_RELEASE, _held(worker, held))
+
+
+async def end(database: Database, held: Sequence[Fence]) -> set[Fence]:
+    """They are done, with nothing more to write; returns the claims that held until then. All of one worker."""
+    worker = held[0].worker
+    async with database.at_once() as connection:
+        rows = (await connection.execute(_END, _held(worker, held))).all()
+    return {Fence(job_id, attempt, worker) for job_id, attempt in rows}
 
 
 async def postpone(database: Database, fence: Fence, delay_s: float, error: str, *, forgive: bool) -> None:

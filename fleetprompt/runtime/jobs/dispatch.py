@@ -30,7 +30,7 @@ _LANE_IS_FREE = """(j.lane is null or (
                 select 1 from public.job e
                 where e.lane = j.lane and e.state in ('available', 'dispatched')
                   and (e.position, e.id) < (j.position, j.id))))"""
-# As in `claim`: tenants with the least under way come first. Together they get no more than all workers can hold, and
+# As in `claim`, by `due_jobs`: tenants with the least under way come first. Together they get no more than all workers can hold, and
 # one tenant three quarters of that; so a message waits at the broker no longer than for a worker to look.
 _DISPATCH = text(f"""
 with recursive waiting as (
@@ -57,13 +57,9 @@ candidate as (
     select c.id from (
         select w.tenant from waiting w left join load on load.tenant = w.tenant
         where w.tenant is not null and coalesce(load.jobs, 0) < (select share from room)
-            and not {RESTS.format("w.tenant")}
-        order by coalesce(load.jobs, 0), random()) t cross join lateral (
-        select j.id from public.job j
-        where j.tenant = t.tenant and j.state = 'available' and j.scheduled_at <= now()
-          and j.kind = any((select kinds from known)::text[]) and {_LANE_IS_FREE}
-        order by j.priority, j.scheduled_at, j.id
-        limit (select jobs from room) for update of j skip locked) c
+        order by coalesce(load.jobs, 0), random()) t
+    cross join lateral
+        public.due_jobs(t.tenant, (select kinds from known)::text[], (select jobs from room)) as c (id)
     limit (select jobs from room)),
 sent as (
     update public.job set state = 'dispatched', lease_until = now() + make_interval(secs => :lease_s)

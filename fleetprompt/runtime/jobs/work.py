@@ -15,6 +15,7 @@ from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.runtime.jobs import follow
+from fleetprompt.runtime.jobs.ends import Ends
 from fleetprompt.runtime.jobs.enqueue import MAX_ATTEMPTS, NewJob, enqueue
 from fleetprompt.tenancy import Fence, Fenced, Tenancy, TenantSession
 
@@ -26,9 +27,6 @@ _LEAVE_TENANT = text("select set_config('role', 'none', true)")
 UNKNOWN_WAIT_S = 30.0
 UNKNOWN_WAITS = 20
 # The row is held by this transaction's fence. Attempts before the successor's first do not count as its own.
-_END = text(
-    "delete from public.job where id = :id and attempt = :attempt and worker = :worker and state = 'running'"
-)
 _FINISH = text("delete from public.job where id = :id")
 _GO_ON = text(
     "update public.job set kind = :kind, args = cast(:args as jsonb), position = :position, priority = :priority,"
@@ -78,6 +76,7 @@ class Work:
     kinds: Mapping[str, JobKind] = field(default_factory=dict)
     rest: Callable[[], Awaitable[None]] | None = None
     successor: Work | None = None
+    ends: Ends | None = None
     finished: bool = field(default=False)
     concluding: bool = field(default=False)
     row: dict[str, Any] = field(default_factory=dict)
@@ -167,10 +166,8 @@ class Work:
 
     async def end(self) -> None:
         """The end of a job that has nothing more to write. Raises Fenced if the claim is void."""
-        claim = {"id": self.fence.job_id, "attempt": self.fence.attempt, "worker": self.fence.worker}
-        async with self.tenancy.database.at_once() as connection:
-            ended = (await connection.execute(_END, claim)).rowcount
-        if ended != 1:
+        ends = self.ends or Ends(self.tenancy.database)
+        if not await ends.end(self.fence):
             raise Fenced(f"Job {self.fence.job_id} is no longer ours.")
         self.finished = True
         faults.reach("job.finished")

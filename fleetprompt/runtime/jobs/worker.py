@@ -21,6 +21,7 @@ from fleetprompt.kernel.ids import new_id
 from fleetprompt.runtime.jobs import claim
 from fleetprompt.runtime.jobs.broker import TASK
 from fleetprompt.runtime.jobs.carried import make_broker
+from fleetprompt.runtime.jobs.ends import Ends
 from fleetprompt.runtime.jobs.run import run_job
 from fleetprompt.runtime.jobs.schedule import fire_due
 from fleetprompt.runtime.registry import Registry
@@ -60,6 +61,7 @@ class Worker:
             await self._run(job_id, attempt)
 
         self.broker.register_task(job, task_name=TASK)
+        self._ends = Ends(tenancy.database)
         self._running: dict[Fence, asyncio.Task[None]] = {}
         self._suspected: set[Fence] = set()
 
@@ -92,7 +94,7 @@ class Worker:
         assert task is not None
         self._running[fence] = task
         try:
-            await run_job(self.tenancy, self.registry.jobs, self.id, job)
+            await run_job(self.tenancy, self.registry.jobs, self.id, job, self._ends)
         finally:
             self._running.pop(fence, None)
 
@@ -151,6 +153,7 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._ends.settle()
         try:
             if held:
                 await claim.release(self.tenancy.database, self.id, held)
