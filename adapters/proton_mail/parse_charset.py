@@ -39,6 +39,7 @@ _UNSEEN = re.compile(
     "[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
 )
 _CONTROLS = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_ODD = re.compile("|".join((_UNSTORABLE.pattern, _UNSEEN.pattern, _CONTROLS.pattern)))
 
 
 def to_text(data: bytes, charset: str) -> str:
@@ -105,5 +106,7 @@ def one_line(text: str) -> str:
 
 def clean_text(text: str) -> str:
     """What neither Postgres nor UTF-8 can hold is replaced; what no person sees is removed."""
+    if not _ODD.search(text):
+        return text
     text = _UNSTORABLE.sub("\ufffd", text)
     return _CONTROLS.sub("", _UNSEEN.sub("", text))

@@ -11,12 +11,51 @@ from adapters.proton_mail.parse_limits import within
 
 SECONDS: Final = 1.5
 READ_CHARS: Final = 60_000
+BEHIND_CHARS: Final = (
+    4_000  # the library takes time with the square of what it reads; what is new ends near the first sign
+)
 LANGUAGES: Final = ["en", "de", "fr", "es", "it", "nl", "pl"]
+_LIBRARY: Final = EmailReplyParser(languages=list(LANGUAGES))
 _FORWARDED = re.compile(
     r"^[ \t>]*-{2,}\s{0,4}(?:forwarded message|original message forwarded|weitergeleitete nachricht|message transf\u00e9r\u00e9|mensaje reenviado)"
     r"|^[ \t>]*begin forwarded message:|^[ \t>]*anfang der weitergeleiteten",
     re.IGNORECASE | re.MULTILINE,
 )
+# Where history, a signature or a disclaimer may begin; without any of them all of it is new.
+_SIGN = re.compile(
+    r"^[ \t]*(?:>|-{2,}|_{5,}|\*?(?:from|von|de|da|van|od|sent|gesendet|envoy\u00e9|enviado|inviato)\b.{0,200}[:@]|sent from|get outlook)"
+    r"|\b(?:wrote|writes|schrieb|\u00e9crit|escribi\u00f3|ha scritto|schreef|napisa\u0142\(?a?\)?)\b[^\n]{0,200}:[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+# Cheap to look for; without any of them there is no sign.
+_WORDS: Final = (
+    ">",
+    "--",
+    "____",
+    "wrote",
+    "writes",
+    "schrieb",
+    "crit",
+    "escribi",
+    "scritto",
+    "schreef",
+    "napisa",
+    "from",
+    "von",
+    "de:",
+    "da:",
+    "van:",
+    "od:",
+    "sent",
+    "gesendet",
+    "envoy",
+    "enviado",
+    "inviato",
+    "outlook",
+)
+_FORWARDING: Final = ("forwarded", "weitergeleitet", "transf", "reenviado")
 
 
 def split_reply(text: str, marked: str = "") -> tuple[str, str]:
@@ -24,25 +63,50 @@ def split_reply(text: str, marked: str = "") -> tuple[str, str]:
 
     Forwarded content is never cut off, and what is new is never empty when the text is not.
     """
-    if not text.strip() or _FORWARDED.search(text[:READ_CHARS]):
+    folded = text[:READ_CHARS].lower()
+    if not folded.strip() or (_has(folded, _FORWARDING) and _FORWARDED.search(folded)):
         return text, ""
-    reply = marked.strip() or within(SECONDS, lambda: _by_library(text), lambda: text)
-    if not reply.strip():
+    reply = marked.strip() or within(SECONDS, lambda: _by_library(text, folded), lambda: text)
+    if not reply.strip() or reply is text:
         return text, ""
     return reply.strip(), _rest(text, reply.strip())
 
 
-def _by_library(text: str) -> str:
-    if len(text) > READ_CHARS:
+def _by_library(text: str, folded: str) -> str:
+    sign = _SIGN.search(text[:READ_CHARS]) if _has(folded, _WORDS) else None
+    if sign is None:
         return text
-    return str(EmailReplyParser(languages=list(LANGUAGES)).parse_reply(text) or "")
+    near = text[: sign.start() + BEHIND_CHARS]
+    reply = str(_LIBRARY.parse_reply(near) or "").strip()
+    # All of it was new as far as the library saw: then so is the rest.
+    return text if _bare_length(reply) == _bare_length(near) else reply
+
+
+def _has(folded: str, words: tuple[str, ...]) -> bool:
+    return any(word in folded for word in words)
+
+
+def _bare_length(text: str) -> int:
+    """How many characters are no blanks."""
+    return len("".join(text.split()))
 
 
 def _rest(text: str, reply: str) -> str:
     """What stands behind the reply, however the library moved its blanks."""
-    wanted = sum(1 for character in reply if not character.isspace())
-    for place, character in enumerate(text):
-        if wanted == 0:
-            return text[place:].strip()
-        wanted -= not character.isspace()
+    wanted, place = _bare_length(reply), 0
+    for line in text.splitlines(keepends=True):
+        length = _bare_length(line)
+        if length > wanted:
+            return text[place + _place_of(line, wanted) :].strip()
+        wanted -= length
+        place += len(line)
     return ""
+
+
+def _place_of(line: str, wanted: int) -> int:
+    """Behind which character so many are no blanks."""
+    for place, character in enumerate(line):
+        if wanted == 0:
+            return place
+        wanted -= not character.isspace()
+    return len(line)

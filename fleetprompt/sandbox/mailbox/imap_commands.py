@@ -105,6 +105,12 @@ class ImapCommands:
         await self._ok(tag, "STATUS")
 
     async def _do_select(self, tag: bytes, arguments: list[str]) -> None:
+        await self._select(tag, arguments, "[READ-WRITE] SELECT")
+
+    async def _do_examine(self, tag: bytes, arguments: list[str]) -> None:
+        await self._select(tag, arguments, "[READ-ONLY] EXAMINE")
+
+    async def _select(self, tag: bytes, arguments: list[str], answer: str) -> None:
         self._folder = self._named(arguments[0])
         if self._folder is None:
             await self._no(tag, "no such mailbox")
@@ -115,9 +121,7 @@ class ImapCommands:
         await self._tell("0 RECENT")
         await self._tell(f"OK [UIDVALIDITY {self._folder.uid_validity}]")
         await self._tell(f"OK [UIDNEXT {self._folder.uid_next}]")
-        await self._ok(tag, "[READ-ONLY] EXAMINE")
-
-    _do_examine = _do_select
+        await self._ok(tag, answer)
 
     async def _do_unselect(self, tag: bytes, arguments: list[str]) -> None:
         self._folder = None
