@@ -52,6 +52,8 @@ class Verdict:
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     """Measured times: p50, p99, most and bound."""
+    slowest: list[tuple[float, int, float]] = field(default_factory=list)
+    """Seconds to the answer, the mention, and when it was asked: the twenty that waited longest."""
 
     @property
     def holds(self) -> bool:
@@ -80,12 +82,17 @@ def judge_answers(
         _judge_one(item, answers[item.mention.number], verdict)
     _judge_keys(ledger, verdict)
     _judge_order(asked, answers, verdict)
-    firsts = [
-        answers[item.mention.number][0].create_at - item.at_ms
+    waits = [
+        (
+            (answers[item.mention.number][0].create_at - item.at_ms) / 1000,
+            item.mention.number,
+            item.mention.at_s,
+        )
         for item in asked
         if answers[item.mention.number]
     ]
-    verdict.seconds["mention to answer"] = quantiles([ms / 1000 for ms in firsts])
+    verdict.slowest = sorted(waits, reverse=True)[:20]
+    verdict.seconds["mention to answer"] = quantiles([seconds for seconds, *_ in waits])
     given_up = sum(not TOKEN.search(entry.message) for entries in answers.values() for entry in entries)
     verdict.counts |= {
         "mentions": len(asked),

@@ -43,8 +43,14 @@ class Stage:
     down: dict[str, list[Span]] = field(default_factory=dict)
     """When each child with a web process was struck, until it answered again."""
 
+    watchers: list[asyncio.Task[None]] = field(default_factory=list)
+
     def now_s(self) -> float:
         return time.monotonic() - self.began_s
+
+    def watchers_that_ended(self) -> list[str]:
+        """A judge without eyes finds nothing wrong."""
+        return [str(task) for task in self.watchers if task.done()]
 
     def tell(self, text: str) -> None:
         self.report.tell(self.now_s(), text)
@@ -87,7 +93,7 @@ async def _opened(chaos: Round, place: Place, report: Report) -> AsyncIterator[S
     stage = Stage(chaos, report, place, fleet, watch, attacker, began_s)
     stage.probers = [Prober(child, now_s) for child in fleet.children if child.has_web]
     running = [watch.run(), *(prober.run() for prober in stage.probers)]
-    tasks = [asyncio.create_task(each) for each in running]
+    tasks = stage.watchers = [asyncio.create_task(each) for each in running]
     fleet.start()
     try:
         yield stage
@@ -194,6 +200,7 @@ async def _judge(stage: Stage, plan: Sequence[Attack], verdict: Verdict, factor:
     judge.judge_holds(stage.asked, stage.place.desk.ledger, found, verdict)
     judge.judge_states(found, verdict, model_was_struck=bool(struck & MODEL_BLOWS))
     judge.judge_recovery(stage.watch, factor, verdict)
+    verdict.wrong += [Wrong("a watcher ended", detail=name) for name in stage.watchers_that_ended()]
     probes = [probe for prober in stage.probers for probe in prober.seen]
     judge.judge_probes(probes, stage.watch.away, _down(stage), factor, verdict)
     verdict.wrong += [Wrong("ended by itself", detail=name) for name in stage.fleet.ended_by_themselves]

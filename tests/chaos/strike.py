@@ -21,7 +21,7 @@ Strike = Callable[[Attack], Awaitable[str]]
 """Carries an attack out; says what it hit."""
 
 BACKENDS = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and application_name like 'fleetprompt-%'"
-LISTENERS = f"{BACKENDS} and query ilike 'listen %'"
+LISTENERS = "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %'"
 
 
 class Skipped(Exception):

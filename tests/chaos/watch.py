@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -62,6 +61,7 @@ class DatabaseWatch:
 
     def __init__(self, address: ServerAddress, clock: Clock) -> None:
         self.away: list[Span] = []
+        self.errors: list[str] = []
         self.orphans: list[Orphan] = []
         self.dead_letters: set[UUID] = set()
         self._address = address
@@ -88,7 +88,7 @@ class DatabaseWatch:
     async def run(self) -> None:
         """For ever."""
         while True:
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            try:
                 connection = await asyncpg.connect(**self._address.kwargs(), timeout=2)
                 if self.away and self.away[-1].ended_s == float("inf"):
                     self.away[-1].ended_s = self._clock()
@@ -96,6 +96,8 @@ class DatabaseWatch:
                     await self._look_on(connection)
                 finally:
                     connection.terminate()
+            except Exception as error:
+                self.errors.append(repr(error))
             if not self.away or self.away[-1].ended_s != float("inf"):
                 self.away.append(Span(self._clock()))
             await asyncio.sleep(0.02)
