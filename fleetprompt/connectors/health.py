@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -43,7 +44,10 @@ on conflict (installation_id) do update set
 
 
 class HealthRecorder:
-    """Observes one connection; the adapter's observer. Its methods neither block nor raise; `run` writes."""
+    """Observes one connection; the adapter's observer. Its methods neither block nor raise; `run` writes.
+
+    read_ahead: how many events were read and are not stored yet.
+    """
 
     def __init__(self, tenancy: Tenancy, registry: Registry, held: Held) -> None:
         self._tenancy = tenancy
@@ -52,6 +56,7 @@ class HealthRecorder:
         self.state: str = ConnectionState.CONNECTING
         self._error: AdapterError | None = None
         self._waiting = 0
+        self.read_ahead: Callable[[], int] = lambda: 0
         self._last_event_at: Any = None
         self._urgent = asyncio.Event()
         self._changed = True
@@ -123,7 +128,7 @@ class HealthRecorder:
             "id": self._held.installation_id,
             "state": state,
             "last_event_at": self._last_event_at,
-            "backlog": self._waiting,
+            "backlog": self._waiting + self.read_ahead(),
             "error": error.detail if error else None,
             "code": error.code if error else None,
             "remedy": error.advice if error else None,

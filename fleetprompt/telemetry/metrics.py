@@ -53,6 +53,15 @@ JOBS_QUEUED: Final = Gauge(
 JOB_OLDEST_SECONDS: Final = Gauge(
     "fleetprompt_job_oldest_seconds", "How long the oldest due job has been waiting", registry=REGISTRY
 )
+MESSAGES_UNANSWERED: Final = Gauge(
+    "fleetprompt_messages_unanswered", "Messages that wait for an answer", ("org",), registry=REGISTRY
+)
+MESSAGE_OLDEST_SECONDS: Final = Gauge(
+    "fleetprompt_message_oldest_seconds",
+    "How long the oldest of them has been waiting, by the message's own time",
+    ("org",),
+    registry=REGISTRY,
+)
 BROKER_UP: Final = Gauge(
     "fleetprompt_broker_up",
     "Whether this process has the broker of FLEETPROMPT_BROKER_URL; without one, 0",
