@@ -32,7 +32,7 @@ _LANE_IS_FREE = """(j.lane is null or (
                   and (e.position, e.id) < (j.position, j.id))))"""
 # As in `claim`, by `due_jobs`: tenants with the least under way come first. Together they get no more than all workers can hold, and
 # one tenant three quarters of that; so a message waits at the broker no longer than for a worker to look.
-_DISPATCH = text(f"""
+_DISPATCH = text("""
 with recursive waiting as (
     (select tenant from public.job where state = 'available' order by tenant limit 1)
     union all
@@ -42,7 +42,7 @@ with recursive waiting as (
 alive as materialized (
     select slots, kinds from public.worker where seen_at > now() - make_interval(secs => :alive_s)),
 capacity as materialized (select coalesce(sum(slots), 0) as slots from alive),
-known as materialized (select coalesce(array_agg(distinct kind), '{{}}') as kinds from alive, unnest(kinds) kind),
+known as materialized (select coalesce(array_agg(distinct kind), '{}') as kinds from alive, unnest(kinds) kind),
 load as materialized (
     select tenant, sum(jobs) as jobs from (
         select tenant, count(*) as jobs from public.job where state = 'running' group by tenant
