@@ -20,11 +20,16 @@ from adapters.proton_mail.parser import Parser
 from adapters.proton_mail.settings import ProtonMailSettings
 
 ENVELOPES: Final = 500  # UIDs a command: more made aioimaplib recurse, and servers slow
-AHEAD: Final = 4
+AHEAD: Final = 3
+CHUNK_MAILS: Final = 16
+CHUNK_BYTES: Final = 512 * 1024
 BEGINNING_BYTES: Final = 64 * 1024
 FETCH_TRIES: Final = 3
 DAY_S: Final = 24 * 3600
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+Item = tuple[Fetched, Quarantine | None]
+"""A mail, and why it was set aside before it was read."""
 
 
 class FolderReader:
@@ -92,7 +97,7 @@ class FolderReader:
 
     async def _fetch(
         self, connection: ImapConnection, folder: str, selected: Selected, batch: Sequence[Envelope]
-    ) -> deque[Fetched | tuple[Fetched, Quarantine]]:
+    ) -> deque[Item]:
         """The batch's mails; those that the server will not give are tried alone, and set aside in the end."""
         short = [one.uid for one in batch if one.size_bytes <= self._settings.limits.mail_bytes]
         try:
@@ -102,12 +107,12 @@ class FolderReader:
         missing = [uid for uid in short if uid not in bodies]
         if missing:
             bodies |= await self._one_by_one(connection, folder, selected, missing)
-        found: deque[Fetched | tuple[Fetched, Quarantine]] = deque()
+        found: deque[Item] = deque()
         for one in batch:
             key = (folder, selected.uid_validity, one.uid)
             if one.uid in bodies:
                 raw = bodies.pop(one.uid)
-                found.append(Fetched(*key, one.received_at_ms, raw, one.size_bytes))
+                found.append((Fetched(*key, one.received_at_ms, raw, one.size_bytes), None))
             elif one.uid not in short:
                 raw = await connection.fetch_beginning(one.uid, BEGINNING_BYTES)
                 too_long = Quarantine("too_long", f"It has {one.size_bytes} bytes, more than mails are read.")
@@ -134,34 +139,42 @@ class FolderReader:
                     raise FarSideFailed("imap: a mail could not be fetched") from error
         return bodies
 
-    async def _parsed(
-        self, fetched: deque[Fetched | tuple[Fetched, Quarantine]]
-    ) -> AsyncGenerator[tuple[Fetched, MailReceived], None]:
+    async def _parsed(self, fetched: deque[Item]) -> AsyncGenerator[tuple[Fetched, MailReceived], None]:
         """In order, some ahead of the caller."""
-        ahead: deque[tuple[Fetched, asyncio.Task[Mail | Quarantine]]] = deque()
+        ahead: deque[tuple[list[Item], asyncio.Task[list[Mail | Quarantine]]]] = deque()
         try:
             while fetched or ahead:
                 while fetched and len(ahead) < AHEAD:
-                    ahead.append(self._begun(fetched.popleft()))
-                one, task = ahead.popleft()
-                yield one, received(one, await task, self._settings)
+                    items = _chunk(fetched)
+                    ahead.append((items, asyncio.create_task(self._read(items))))
+                items, task = ahead.popleft()
+                for item, read in zip(items, await task, strict=True):
+                    yield item[0], received(item[0], read, self._settings)
         finally:
             for _, task in ahead:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
 
-    def _begun(
-        self, one: Fetched | tuple[Fetched, Quarantine]
-    ) -> tuple[Fetched, asyncio.Task[Mail | Quarantine]]:
-        if isinstance(one, tuple):
-            return one[0], asyncio.create_task(_at_once(one[1]))
-        parsing = self._parser.parse(one.raw, self._settings.own_addresses, self._settings.limits)
-        return one, asyncio.create_task(parsing)
+    async def _read(self, items: Sequence[Item]) -> list[Mail | Quarantine]:
+        """What is set aside already needs no parser."""
+        raws = [one.raw for one, why in items if why is None]
+        parsed = iter(
+            await self._parser.parse_all(raws, self._settings.own_addresses, self._settings.limits)
+            if raws
+            else []
+        )
+        return [next(parsed) if why is None else why for _, why in items]
 
 
-async def _at_once(why: Quarantine) -> Mail | Quarantine:
-    return why
+def _chunk(fetched: deque[Item]) -> list[Item]:
+    """The next few: together they cost the parser's process one change of turns, and no other account waits long."""
+    items = [fetched.popleft()]
+    size = len(items[0][0].raw)
+    while fetched and len(items) < CHUNK_MAILS and size + len(fetched[0][0].raw) <= CHUNK_BYTES:
+        items.append(fetched.popleft())
+        size += len(items[-1][0].raw)
+    return items
 
 
 def _day_before(at_ms: int) -> str:

@@ -11,7 +11,8 @@ import json
 import os
 import sys
 import weakref
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -53,24 +54,41 @@ class _Process:
             )
         )
 
-    async def ask(self, options: bytes, raw: bytes) -> dict[str, Any]:
-        """One mail's answer. Raises ParserDied."""
-        source, sink = self._process.stdout, self._process.stdin
-        assert source is not None
-        assert sink is not None
+    async def ask(
+        self, options: bytes, raws: Sequence[bytes], limits: MailLimits
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The mails' answers, in order; the process always has the next mail at hand. Raises ParserDied and TimeoutError."""
+        writing = asyncio.create_task(self._write(options, raws))
         try:
+            for _ in raws:
+                async with asyncio.timeout(limits.parse_s + (0 if self.is_warm else START_S)):
+                    answer = await self._read()
+                self.is_warm = True
+                yield answer
+        finally:
+            writing.cancel()
+            with suppress(asyncio.CancelledError, OSError):
+                await writing
+
+    async def _write(self, options: bytes, raws: Sequence[bytes]) -> None:
+        sink = self._process.stdin
+        assert sink is not None
+        for raw in raws:
             sink.write(FRAME.pack(len(options), len(raw)) + options)
             for start in range(0, len(raw), PIECE_BYTES):
                 sink.write(raw[start : start + PIECE_BYTES])
                 await sink.drain()
-            await sink.drain()
+
+    async def _read(self) -> dict[str, Any]:
+        source = self._process.stdout
+        assert source is not None
+        try:
             (size,) = ANSWER.unpack(await source.readexactly(ANSWER.size))
             if size > MAX_ANSWER_BYTES:
                 raise ParserDied("an endless answer")
             answer: dict[str, Any] = json.loads(await source.readexactly(size))
         except (OSError, EOFError, ValueError) as error:
             raise ParserDied(type(error).__name__) from None
-        self.is_warm = True
         return answer
 
     async def stop(self) -> None:
@@ -116,23 +134,37 @@ class Parser:
 
     async def parse(self, raw: bytes, own: tuple[str, ...], limits: MailLimits) -> Mail | Quarantine:
         """One mail. Never raises for what it contains."""
+        [read] = await self.parse_all([raw], own, limits)
+        return read
+
+    async def parse_all(
+        self, raws: Sequence[bytes], own: tuple[str, ...], limits: MailLimits
+    ) -> list[Mail | Quarantine]:
+        """Some mails, in order. One that ends the parser is set aside; those behind it meet a fresh process."""
         options = json.dumps({"own": own, "limits": asdict(limits)}).encode()
-        async with self._turns:
-            process = self._idle.pop() if self._idle else await _Process.start(self._memory_bytes)
-            is_kept = False
-            try:
-                async with asyncio.timeout(limits.parse_s + (0 if process.is_warm else START_S)):
-                    answer = await process.ask(options, raw)
-                is_kept = True
-            except TimeoutError:
-                return Quarantine("too_slow", f"Reading it takes longer than {limits.parse_s:g} s.")
-            except ParserDied:
-                return Quarantine("parser_died", "Reading it ended the parser.")
-            finally:
-                await self._give_back(process, is_kept)
-        if "mail" in answer:
-            return Mail.from_json(answer["mail"])
-        return Quarantine(*answer["quarantine"])
+        read: list[Mail | Quarantine] = []
+        while len(read) < len(raws):
+            async with self._turns:
+                await self._read_on(options, raws, read, limits)
+        return read
+
+    async def _read_on(
+        self, options: bytes, raws: Sequence[bytes], read: list[Mail | Quarantine], limits: MailLimits
+    ) -> None:
+        """With one process, as far as it goes."""
+        process = self._idle.pop() if self._idle else await _Process.start(self._memory_bytes)
+        is_kept = False
+        try:
+            async with aclosing(process.ask(options, raws[len(read) :], limits)) as answers:
+                async for answer in answers:
+                    read.append(_read(answer))  # noqa: PERF401 - what came before a death counts
+            is_kept = True
+        except TimeoutError:
+            read.append(Quarantine("too_slow", f"Reading it takes longer than {limits.parse_s:g} s."))
+        except ParserDied:
+            read.append(Quarantine("parser_died", "Reading it ended the parser."))
+        finally:
+            await self._give_back(process, is_kept)
 
     async def _give_back(self, process: _Process, is_kept: bool) -> None:
         if not is_kept or self._users <= 0:
@@ -153,6 +185,10 @@ class Parser:
         idle, self._idle = self._idle, []
         for process in idle:
             await process.stop()
+
+
+def _read(answer: dict[str, Any]) -> Mail | Quarantine:
+    return Mail.from_json(answer["mail"]) if "mail" in answer else Quarantine(*answer["quarantine"])
 
 
 _PARSERS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Parser] = weakref.WeakKeyDictionary()

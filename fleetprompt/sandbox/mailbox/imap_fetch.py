@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 
 from fleetprompt.sandbox.mailbox.bridge import header
@@ -53,11 +54,15 @@ def highest_uid(folder: Folder) -> int:
 
 def chosen(folder: Folder, numbers: str, *, by_uid: bool) -> Iterable[tuple[int, Entry]]:
     """The mails of a set, in order."""
-    ranges = in_set(numbers, highest_uid(folder) if by_uid else len(folder.entries))
-    for number, entry in enumerate(folder.entries, 1):
-        wanted = entry.uid if by_uid else number
-        if any(wanted in one for one in ranges):
-            yield number, entry
+    entries = folder.entries
+    places: set[int] = set()
+    for one in in_set(numbers, highest_uid(folder) if by_uid else len(entries)):
+        if by_uid:  # UIDs rise
+            first = bisect_left(entries, one.start, key=lambda entry: entry.uid)
+            places.update(range(first, bisect_left(entries, one.stop, key=lambda entry: entry.uid)))
+        else:
+            places.update(range(max(0, one.start - 1), min(len(entries), one.stop - 1)))
+    return [(place + 1, entries[place]) for place in sorted(places)]
 
 
 def fetched(number: int, entry: Entry, items: list[str], *, by_uid: bool) -> bytes:

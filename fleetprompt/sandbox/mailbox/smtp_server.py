@@ -148,7 +148,6 @@ class SmtpConnection(SMTP):
         if transport is not None:
             cast(asyncio.Transport, transport).abort()
 
-
     async def ended(self) -> None:
         """After a reset. A handshake that failed tells nobody of its end."""
         if self._handler_coroutine is not None:
