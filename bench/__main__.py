@@ -25,7 +25,7 @@ async def _ingest() -> list[Figure]:
 
 async def _jobs() -> list[Figure]:
     async with fresh_house() as house:
-        return [await jobs.measure(house)]
+        return await jobs.measure(house)
 
 
 async def _mentions() -> list[Figure]:
