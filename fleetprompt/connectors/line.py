@@ -124,6 +124,7 @@ class Line:
 
     async def _pump(self, adapter: Adapter, source: Source, cursor: Cursor) -> None:
         queue = Ahead(BUFFERED)
+        self.health.read_ahead = queue.qsize
         reader = asyncio.create_task(_read(adapter, cursor, queue), name="reader")
         try:
             while True:

@@ -27,7 +27,7 @@ _CONNECTIONS: Final = text(
 async def measure(database: Database) -> None:
     """Queue depth by state, ages of the oldest due job and of the oldest unanswered message, installations by state."""
     async with database.connection() as connection:
-        depth: dict[str, int] = dict((await connection.execute(_JOBS)).tuples().all())
+        depth: dict[str, int] = {row[0]: row[1] for row in await connection.execute(_JOBS)}
         oldest_s = (await connection.execute(_OLDEST)).scalar_one()
         connections = (await connection.execute(_CONNECTIONS)).all()
     _tell_unanswered(await unanswered(database))
