@@ -128,7 +128,7 @@ dead as (
     update public.job set worker = null, lease_until = null, last_error = 'its worker stopped answering',
         state = case when attempt >= max_attempts then 'dead' else 'available' end,
         finished_at = case when attempt >= max_attempts then now() end,
-        scheduled_at = now() + make_interval(secs => case when tries <= 2 then 0 else least(60, 2 ^ least(tries, 6)) end)
+        scheduled_at = now() + make_interval(secs => case when tries <= 2 then 0 else 2 ^ least(tries - 3, 5) end)
     from orphan where job.id = orphan.id
     returning job.*),
 notices as ({_DEATH_NOTICE} returning 1)
