@@ -1,0 +1,93 @@
+"""Mail that no machine may answer, and loops that end although nothing marks them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.mail_stage import FLEET
+from tests.mailed import post_office, serving
+
+SILENT = {
+    "auto_submitted": {"headers": ["Auto-Submitted: auto-replied"]},
+    "list": {"headers": ["List-Id: <news.example>"]},
+    "precedence": {"headers": ["Precedence: bulk"]},
+    "no_reply_sender": {"sender": "no-reply@shop.example"},
+    "own_address": {"sender": FLEET},
+}
+
+
+async def test_what_no_machine_may_answer_is_told_and_left_alone() -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        for words in SILENT.values():
+            post.writes("help", **words)  # type: ignore[arg-type]
+        async with serving(post):
+            told = await post.signals("email.inbound.received", len(SILENT))
+            await post.quiet()
+            runs = await post.rows("select 1 from executions")
+    reasons = [json.loads(row["payload"])["never_answer"] for row in told]
+    assert {reason for found in reasons for reason in found} >= set(SILENT)
+    assert (runs, post.server.submissions) == ([], [])
+
+
+async def test_a_responder_without_any_header_is_stopped_at_the_cap_and_reported() -> None:
+    async with post_office() as post:
+        await post.install(policy="send", max_answers_per_thread="2", answers_per_sender_per_hour="100")
+        async with serving(post):
+            last = ""
+            for turn in range(3):
+                headers = [f"In-Reply-To: {last}"] if last else []
+                post.writes(f"I am away. {turn}", subject="Away", headers=headers)
+                if turn < 2:
+                    last = (await post.mails(turn + 1))[-1].message_id
+                    await post.quiet()
+            (stopped,) = await post.signals("agent.loop.stopped")
+            await post.quiet()
+    assert len(post.sent()) == 2
+    assert json.loads(stopped["payload"])["reason"] == "thread_cap"
+
+
+async def test_nobody_gets_more_answers_in_an_hour_than_the_cap() -> None:
+    async with post_office() as post:
+        await post.install(policy="send", answers_per_sender_per_hour="2")
+        for number in range(5):
+            post.writes("help", subject=f"question {number}")
+        async with serving(post):
+            left = await post.signals("email.not_answered", 3)
+            await post.quiet()
+    assert len(post.sent()) == 2
+    assert {json.loads(row["payload"])["reason"] for row in left} == {"sender_cap"}
+
+
+async def test_two_mailboxes_of_ours_do_not_talk_to_each_other() -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        await post.install("sales@acme.example", name="sales", policy="send")
+        post.writes("help", sender="sales@acme.example")
+        async with serving(post):
+            (left,) = await post.signals("email.not_answered")
+            await post.quiet()
+    assert json.loads(left["payload"])["reason"] == "own_address"
+    assert post.server.submissions == []
+
+
+@pytest.mark.parametrize("raw", [b"\x00\x00\x00", b"Subject: x\r\n" * 40_000 + b"\r\nhello"])
+async def test_what_cannot_be_read_is_set_aside_visibly_with_its_bytes(raw: bytes) -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        post.server.deliver(FLEET, raw, with_internal_id=False)
+        post.writes("help")
+        async with serving(post):
+            await post.mails(1)
+            seen: list[Any] = await post.rows(
+                "select payload, (select string_agg(body, '' order by number) from mail_chunks c"
+                " where c.signal_id = s.id) as raw from signals s where name like 'email.inbound.%' order by id"
+            )
+    first = json.loads(seen[0]["payload"])
+    assert seen[0]["raw"] == raw
+    assert len(seen) == 2
+    assert first["addressed"] is False or first["quarantine"] is None
+    assert len(post.sent()) <= 2
