@@ -32,11 +32,21 @@ class Child:
     process: Process | None = None
     struck: bool = False
     frozen: bool = False
+    may_fail_to_start: bool = False
+    log_from: int = 0
     pids: list[int] = field(default_factory=list)
 
     @property
     def is_up(self) -> bool:
         return self.process is not None and self.process.returncode is None
+
+    @property
+    def has_served(self) -> bool:
+        """This life of it got as far as its work: it says so in its log."""
+        said = self.log.read_bytes()[self.log_from :] if self.log.exists() else b""
+        return any(
+            word in said for word in (b"worker.started", b"listener.started", b"The web process listens")
+        )
 
     @property
     def has_web(self) -> bool:
@@ -63,6 +73,16 @@ class Fleet:
         self._tell = tell
         self._stopping = False
         self._keepers: list[asyncio.Task[None]] = []
+
+    @property
+    def all_workers_frozen(self) -> bool:
+        """Nobody works, and nobody is about to."""
+        return all(child.frozen for child in self.children if child.works)
+
+    def database_struck(self) -> None:
+        """Who starts at this moment may fail to, and is started again."""
+        for child in self.children:
+            child.may_fail_to_start = child.may_fail_to_start or not child.has_served
 
     def start(self) -> None:
         """Start all; they serve a little later."""
@@ -119,17 +139,19 @@ class Fleet:
 
     async def _keep(self, child: Child) -> None:
         while not self._stopping:
+            child.log_from = child.log.stat().st_size if child.log.exists() else 0
             child.process = await self._spawn(child)
             child.pids.append(child.process.pid)
-            child.struck = child.frozen = False
+            child.struck = child.frozen = child.may_fail_to_start = False
             try:
                 code = await child.process.wait()
             except asyncio.CancelledError:
                 await _killed(child.process)
                 raise
             if not self._stopping and not child.struck:
-                self.ended_by_themselves.append(f"{child.name} (exit {code})")
                 self._tell(f"{child.name} ended by itself, exit {code}")
+                if not child.may_fail_to_start:
+                    self.ended_by_themselves.append(f"{child.name} (exit {code})")
             await asyncio.sleep(RESTART_S)
 
     async def _spawn(self, child: Child) -> Process:

@@ -24,6 +24,14 @@ from tests.chaos.watch import DatabaseWatch, Prober, Span
 UP_S = 90.0
 SETTLED_S = 120.0
 LAST_LOOK_S = 1.0
+DATABASE_BLOWS = {
+    Blow.POSTGRES_KILL,
+    Blow.POSTGRES_RESTART,
+    Blow.POSTGRES_AWAY,
+    Blow.CUT_BACKENDS,
+    Blow.CUT_LISTEN,
+    Blow.FULL_DISK,
+}
 MODEL_BLOWS = {Blow.MODEL_RESET, Blow.MODEL_BLACK_HOLE}
 
 
@@ -143,6 +151,8 @@ async def _strike_all(stage: Stage, plan: Sequence[Attack]) -> None:
         await asyncio.sleep(max(0.0, began_s + attack.at_s - stage.now_s()))
         stage.tell(f"strike: {attack.blow}")
         outage = _note_down(stage, attack)
+        if attack.blow in DATABASE_BLOWS:
+            stage.fleet.database_struck()
         try:
             stage.tell(f"  over: {attack.blow}: {await stage.attacker.strike(attack)}")
         except Skipped as skipped:

@@ -72,8 +72,11 @@ class Attacker:
         if pid is None:
             return f"{child.name} was down already"
         self.watch.struck(pid, f"freeze of {child.name}")
+        standing = self.watch.stand_still() if self.fleet.all_workers_frozen else None
         await asyncio.sleep(attack.lasts_s)
         self.fleet.thaw(child, pid)
+        if standing is not None:
+            self.watch.go_on(standing)
         return f"{child.name}, pid {pid}"
 
     async def _postgres_kill(self, _: Attack) -> str:

@@ -61,6 +61,8 @@ class DatabaseWatch:
 
     def __init__(self, address: ServerAddress, clock: Clock) -> None:
         self.away: list[Span] = []
+        self.standing: list[Span] = []
+        """When every worker was frozen at once: nobody was there to go on."""
         self.errors: list[str] = []
         self.orphans: list[Orphan] = []
         self.dead_letters: set[UUID] = set()
@@ -72,16 +74,29 @@ class DatabaseWatch:
         """What this process holds is an orphan from now on."""
         self._struck.append((pid, self._clock(), by))
 
-    def away_s(self, began_s: float, ended_s: float) -> float:
-        """Seconds of that time in which Postgres took no logins."""
-        return sum(span.overlap_s(began_s, ended_s) for span in self.away)
+    def stand_still(self) -> Span:
+        """From now on no worker moves."""
+        self.standing.append(Span(self._clock()))
+        return self.standing[-1]
+
+    def go_on(self, standing: Span) -> None:
+        """One moves again."""
+        standing.ended_s = self._clock()
+
+    def lost_s(self, began_s: float, ended_s: float) -> float:
+        """Seconds of that time in which Postgres took no logins, or every worker was frozen."""
+        lost, until_s = 0.0, began_s
+        for span in sorted([*self.away, *self.standing], key=lambda span: span.began_s):
+            lost += span.overlap_s(until_s, ended_s)
+            until_s = max(until_s, min(span.ended_s, ended_s))
+        return lost
 
     def recoveries(self) -> list[tuple[float, Orphan]]:
-        """Seconds until each orphan was gone on with, time without Postgres not counted."""
+        """Seconds until each orphan was gone on with, time without Postgres or any worker not counted."""
         found = []
         for orphan in self.orphans:
             ended_s = orphan.went_on_s if orphan.went_on_s is not None else self._clock()
-            lost_s = self.away_s(orphan.struck_s, ended_s)
+            lost_s = self.lost_s(orphan.struck_s, ended_s)
             found.append((ended_s - orphan.struck_s - lost_s, orphan))
         return sorted(found, key=lambda pair: pair[0])
 
