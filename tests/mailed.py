@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from tests.connected import OPERATOR, build_house, until, working
 from tests.house import ACME, GLOBEX, fresh_house
 from tests.house import House as Base
 from tests.mail_stage import DANA, FLEET, mail
+from tests.serving import MASTER_KEY
 
 QUICK = {"poll_s": 0.3, "look_up_s": 0.3, "retry_delay_s": 0.1}
 
@@ -149,7 +152,7 @@ def header_lines(raw: bytes, name: str) -> str:
 async def post_office(**settings: Any) -> AsyncIterator[Post]:
     """Two tenants, an agent in acme, a Bridge, no installation yet; neither worker nor listener runs."""
     async with fresh_house() as base, SandboxMailbox() as server:
-        house = build_house(base, **settings)
+        house = build_house(base, key=base64.b64decode(MASTER_KEY), **settings)
         register_packages(house)
         connectors = register_connectors(house)
         assert await publish_first_party(base.database) == []
@@ -171,8 +174,6 @@ async def serving(post: Post) -> AsyncIterator[Worker]:
 @contextlib.asynccontextmanager
 async def hearing(post: Post) -> AsyncIterator[Listener]:
     """A listener in this process."""
-    import asyncio
-
     listener, stop = Listener(post.house, post.connectors.bindings), asyncio.Event()
     task = asyncio.create_task(listener.serve(stop))
     try:
