@@ -118,7 +118,8 @@ with dead as (
     returning *)
 {_DEATH_NOTICE}
 """)
-# A worker that died twice on a job may have died of it: from then on the next try waits a little longer each time.
+# An orphan keeps its place before what came later. A worker that died twice on a job may have died of it: from then on
+# the next try waits a little longer each time.
 # Attempts that were forgiven do not count, and they may be thousands: two to the power of those is no number.
 _REAP = text(f"""
 with orphan as (
@@ -128,7 +129,8 @@ dead as (
     update public.job set worker = null, lease_until = null, last_error = 'its worker stopped answering',
         state = case when attempt >= max_attempts then 'dead' else 'available' end,
         finished_at = case when attempt >= max_attempts then now() end,
-        scheduled_at = now() + make_interval(secs => case when tries <= 2 then 0 else 2 ^ least(tries - 3, 5) end)
+        scheduled_at = case when tries <= 2 then scheduled_at
+            else now() + make_interval(secs => 2 ^ least(tries - 3, 5)) end
     from orphan where job.id = orphan.id
     returning job.*),
 notices as ({_DEATH_NOTICE} returning 1)
