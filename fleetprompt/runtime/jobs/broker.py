@@ -120,8 +120,8 @@ class PgBroker(AsyncBroker):
         self.held.update({job.fence(self.worker): job for job in jobs})
 
     def _limit(self) -> int:
-        """A quarter of the slots at a time, so that a tenant cannot pass its share by much."""
-        return min(self.free_slots, max(1, self.slots // 4))
+        """A quarter of the slots at a time, so that a tenant cannot pass its share by much; more while few are taken."""
+        return min(self.free_slots, max(1, self.slots // 4, self.free_slots // 2))
 
     def _sated(self) -> list[TenantSlug]:
         """Tenants with three quarters of the slots: when all of theirs hangs, others still get through."""
