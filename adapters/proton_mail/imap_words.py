@@ -69,9 +69,9 @@ def text_of(answer: Answer) -> str:
 
 def body_of(answer: Answer) -> bytes:
     """The literal; very short ones may come as a quoted string."""
-    literal = next((piece for piece in answer if isinstance(piece, bytearray)), None)
-    if literal is not None:
-        return bytes(literal)
+    literal = next((piece.obj for piece in answer if isinstance(piece, memoryview)), None)
+    if isinstance(literal, bytes):
+        return literal
     short = re.search(rb'BODY\[\](?:<\d+>)? "((?:[^"\\]|\\.)*)"', bytes(answer[0]))
     return re.sub(rb"\\(.)", rb"\1", short[1]) if short else b""
 

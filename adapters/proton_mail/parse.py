@@ -17,7 +17,7 @@ from adapters.proton_mail.settings import MailLimits
 
 def parse(raw: bytes, own: Sequence[str], limits: MailLimits) -> Mail | Quarantine:
     """One mail. own: the account's addresses, in lower case. Never raises for what a mail contains."""
-    if not raw.strip():
+    if not raw[:4096].strip() and not raw.strip():  # no copy of a long one
         return Quarantine("empty", "It has no content.")
     if len(raw) > limits.mail_bytes:
         return Quarantine("too_long", "It is longer than mails are read.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from io import BytesIO
 from typing import Any, Final
 
 from aioimaplib.aioimaplib import (  # type: ignore[import-untyped]
@@ -26,8 +27,8 @@ MAX_LINE_BYTES: Final = 32 * 1024 * 1024  # SEARCH over a big mailbox is one lin
 _LITERAL = re.compile(rb"\{(\d+)\}$")
 _STATUS = (b"* OK", b"* NO", b"* BAD", b"* BYE", b"* PREAUTH")
 
-Answer = list[bytes | bytearray]
-"""One untagged answer without its star: lines are bytes, literals bytearrays."""
+Answer = list[bytes | memoryview]
+"""One untagged answer without its star: lines are bytes, literals views of bytes."""
 
 __all__ = ["Answer", "BridgeCommand", "BridgeProtocol", "SenselessAnswer", "quoted"]
 
@@ -73,7 +74,7 @@ class BridgeProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
         self._buffer = bytearray()
         self._searched = 0
         self._answer: Answer = []
-        self._literal: bytearray | None = None
+        self._literal: BytesIO | None = None
         self._missing = 0
         self._is_upgrading = False
 
@@ -151,25 +152,25 @@ class BridgeProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
 
     def _take_line(self, line: bytes) -> None:
         self._answer.append(line)
-        first = self._answer[0]
+        first = bytes(self._answer[0])
         literal = _LITERAL.search(line)
         if literal and first.startswith(b"* ") and not first.startswith(_STATUS):
             self._missing = int(literal[1])
             if self._missing > self._literal_bytes:
                 raise SenselessAnswer("a literal beyond the limit")
-            self._literal = bytearray()
+            self._literal = BytesIO()
             return
         answer, self._answer = self._answer, []
         self._dispatch(answer)
 
-    def _take_literal(self, literal: bytearray) -> bool:
+    def _take_literal(self, literal: BytesIO) -> bool:
         piece = self._buffer[: self._missing]
-        literal += piece
+        literal.write(piece)
         del self._buffer[: len(piece)]
         self._missing -= len(piece)
         if self._missing:
             return False
-        self._answer.append(literal)
+        self._answer.append(memoryview(literal.getvalue()))  # its own buffer: a mail is never held twice
         self._literal = None
         return True
 
@@ -185,7 +186,7 @@ class BridgeProtocol(IMAP4ClientProtocol):  # type: ignore[misc]
             self._tagged(first)
 
     def _untagged(self, answer: Answer) -> None:
-        if answer[0].endswith((b" EXISTS", b" EXPUNGE")):
+        if bytes(answer[0]).endswith((b" EXISTS", b" EXPUNGE")):
             self.news.set()
         if self.pending_sync_command is not None:
             self.pending_sync_command.answers.append(answer)

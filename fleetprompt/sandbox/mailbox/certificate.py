@@ -41,7 +41,8 @@ class Certificate:
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        self.context = _context(self.pem, private.decode())
+        self.private_pem = private.decode()
+        self.context = _context(self.pem, self.private_pem)
 
 
 def _context(pem: str, private: str) -> ssl.SSLContext:
