@@ -91,6 +91,11 @@ class _Process:
             raise ParserDied(type(error).__name__) from None
         return answer
 
+    @property
+    def pid(self) -> int:
+        """The system's number."""
+        return self._process.pid
+
     async def stop(self) -> None:
         """Kill it and give its pipes back."""
         with suppress(ProcessLookupError):
@@ -108,9 +113,15 @@ class Parser:
         self._memory_bytes = memory_bytes
         self._turns = asyncio.Semaphore(processes)
         self._idle: list[_Process] = []
+        self._running: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping: set[asyncio.Task[None]] = set()
         self._users = 0
+
+    @property
+    def process_ids(self) -> frozenset[int]:
+        """Of its processes that live now."""
+        return frozenset(self._running)
 
     def use(self) -> None:
         """One user more; each has to call `leave` once."""
@@ -127,8 +138,7 @@ class Parser:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._idle:
-            await self._idle.pop().stop()
+        await self._stop_idle()
         if self._stopping:
             await asyncio.gather(*self._stopping)
 
@@ -153,6 +163,7 @@ class Parser:
     ) -> None:
         """With one process, as far as it goes."""
         process = self._idle.pop() if self._idle else await _Process.start(self._memory_bytes)
+        self._running.add(process.pid)
         is_kept = False
         try:
             async with aclosing(process.ask(options, raws[len(read) :], limits)) as answers:
@@ -168,7 +179,7 @@ class Parser:
 
     async def _give_back(self, process: _Process, is_kept: bool) -> None:
         if not is_kept or self._users <= 0:
-            await process.stop()
+            await self._end(process)
             return
         self._idle.append(process)
         if self._timer is not None:
@@ -184,7 +195,11 @@ class Parser:
     async def _stop_idle(self) -> None:
         idle, self._idle = self._idle, []
         for process in idle:
-            await process.stop()
+            await self._end(process)
+
+    async def _end(self, process: _Process) -> None:
+        self._running.discard(process.pid)
+        await process.stop()
 
 
 def _read(answer: dict[str, Any]) -> Mail | Quarantine:
