@@ -115,7 +115,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--rate", type=float, default=3.0, help="mentions a second")
     parser.add_argument("--kills", type=int, default=0, help="kill -9 alone, so many of each kind of process")
-    parser.add_argument("--mentions", type=int, default=1000, help="with --kills: so many")
+    parser.add_argument("--mentions", type=int, default=1000, help="with --kills: so many of them")
     parser.add_argument(
         "--victim", choices=tuple(KILL_ROUNDS), help="with --kills: this kind of process alone"
     )
