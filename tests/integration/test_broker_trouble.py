@@ -46,11 +46,16 @@ async def test_with_the_broker_away_jobs_are_taken_from_postgres(house: House) -
     await require_each_once_in_order(house, 50)
 
 
-@pytest.mark.parametrize("scheme", ["amqp", "redis"])
-async def test_each_library_says_that_nobody_is_there(house: House, scheme: str) -> None:
+@pytest.mark.parametrize("scheme", ["nats", "amqp", "redis"])
+async def test_each_library_says_that_nobody_is_there_and_no_password(
+    house: House, scheme: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     async with working(house, broker_url=f"{scheme}://me:hunter2@127.0.0.1:1"):
         await add(house, NewJob("mark", {}))
         await until(lambda: all_done(house))
+    said = capfd.readouterr()
+    assert "broker.away" in said.out + said.err + caplog.text
+    assert "hunter2" not in said.out + said.err + caplog.text
 
 
 async def test_a_broker_that_comes_late_carries_from_then_on(house: House, tmp_path: Path) -> None:

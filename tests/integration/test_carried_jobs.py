@@ -26,7 +26,12 @@ async def house() -> AsyncIterator[House]:
         yield made
 
 
-@pytest.fixture(params=BROKERS)
+@pytest.fixture(
+    params=[
+        pytest.param(kind, marks=[pytest.mark.slow] if kind == "amqp" else [])  # its server starts slowly
+        for kind in BROKERS
+    ]
+)
 async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
     async with broker_of(request.param, tmp_path / "broker") as server:
         yield server
