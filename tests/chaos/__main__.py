@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -29,6 +30,7 @@ KILL_ROUNDS = {"up": "up", "worker": "split", "listener": "split", "web": "split
 def main() -> int:
     """Exit code 1 when a verdict fails."""
     options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves as tidily as after Ctrl-C
     seed = options.seed if options.seed is not None else random.randrange(1_000_000)
     transports = _transports(options.transport)
     print(f"seed {seed}; again: {_again(seed)}", flush=True)

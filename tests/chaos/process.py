@@ -7,6 +7,8 @@ clock and the ids; monotonic time goes on, as it does when an administrator sets
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -18,6 +20,7 @@ from uuid_utils.compat import uuid7
 from fleetprompt.kernel import clock, ids
 
 LOOK_EVERY_S = 0.2
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class JumpingClock:
@@ -47,12 +50,19 @@ class JumpingClock:
 
 
 def main() -> None:
+    _die_with_harness()
     jumping = JumpingClock(Path(sys.argv[1]))
     vars(clock).update(now=jumping.now, now_ms=jumping.now_ms)
     vars(ids)["uuid7"] = jumping.new_id
     from fleetprompt.cli import main as command
 
     command(sys.argv[2:])
+
+
+def _die_with_harness() -> None:
+    """Whoever kills the harness wants no services left behind; they are in sessions of their own."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":
