@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from bench import idle, ingest, jobs, mentions, tenants
+from bench import connections, fairness, growth, idle, ingest, jobs, mentions, tenants
 from bench.figure import Figure, report
 from bench.server import durable_server
 from tests.connected import connected_house
@@ -38,12 +38,29 @@ async def _tenants() -> list[Figure]:
         return await tenants.measure(house)
 
 
+async def _growth() -> list[Figure]:
+    async with fresh_house() as house:
+        return await growth.measure(house)
+
+
+async def _fairness() -> list[Figure]:
+    async with fresh_house() as house:
+        return [await fairness.measure(house)]
+
+
+async def _connections() -> list[Figure]:
+    return [await connections.measure()]
+
+
 MEASURES: Final[dict[str, Callable[[], Awaitable[list[Figure]]]]] = {
     "ingest": _ingest,
     "jobs": _jobs,
     "mentions": _mentions,
     "idle": idle.measure,
     "tenants": _tenants,
+    "growth": _growth,
+    "fairness": _fairness,
+    "connections": _connections,
 }
 
 

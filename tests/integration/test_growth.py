@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from bench import growth as bench
 from fleetprompt.kernel import clock
 from fleetprompt.runtime.jobs import NewJob, claim
 from fleetprompt.runtime.registry import JobKind, Registry
@@ -180,3 +181,10 @@ async def test_one_free_lane_among_thousands_of_blocked_jobs_is_found() -> None:
         await add(house, NewJob("mark", {"note": "free"}, lane="another", position=1))
         [job] = await claim.claim(house.database, "w", ["mark"], 8, 60.0)
         assert job.args == {"note": "free"}
+
+
+async def test_the_bench_measures_a_small_growth() -> None:
+    async with fresh_house() as house:
+        figures = await bench.measure(house, signals=12_000, times=3)
+        assert len(figures) == 5
+        assert all(figure.value > 0 and figure.floor for figure in figures)
