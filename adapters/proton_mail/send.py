@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from adapters.contract import Outbound, Receipt
 from adapters.errors import AdapterError, OutcomeUnknown, Passing
-from adapters.proton_mail.imap import ImapConnection, connect
+from adapters.proton_mail.imap import ImapConnection, RefusedByServer, connect
 from adapters.proton_mail.protocol import quoted
 from adapters.proton_mail.render import FrozenMail, freeze, letter_of
 from adapters.proton_mail.settings import ProtonMailSettings
@@ -36,25 +36,33 @@ async def send(message: Outbound, settings: ProtonMailSettings, now_ms: Callable
 async def look_up(message: Outbound, settings: ProtonMailSettings) -> Receipt | None:
     """Search Sent by Message-ID, for a while: Bridge files what it sent when Proton says so.
 
-    None = certainly absent. Raises OutcomeUnknown when the search could not be finished.
+    None = certainly absent. Raises OutcomeUnknown when the folder cannot be searched, and Passing when Bridge is away all
+    the while: then look again later.
     """
     mail = frozen(message, settings)
     pace = settings.pace
     loop = asyncio.get_running_loop()
     over_at = loop.time() + pace.look_up_s
     while True:
+        fault: Passing | None = None
         try:
             found = await _search(mail, settings)
-        except Passing as fault:
-            if loop.time() >= over_at:
-                raise OutcomeUnknown(f"Sent cannot be searched ({fault.code})") from fault
-            found = None
-            over = False
-        else:
-            over = loop.time() >= over_at
-        if found is not None or over:
-            return found
+            if found is not None:
+                return found
+        except Passing as error:
+            fault = error
+        if loop.time() >= over_at:
+            _check_looked(fault)
+            return None
         await asyncio.sleep(pace.look_up_every_s)
+
+
+def _check_looked(fault: Passing | None) -> None:
+    """Only who could look in the end may say that it is absent."""
+    if isinstance(fault, RefusedByServer):
+        raise OutcomeUnknown("Sent cannot be searched") from fault
+    if fault is not None:
+        raise fault
 
 
 async def _search(mail: FrozenMail, settings: ProtonMailSettings) -> Receipt | None:

@@ -127,7 +127,8 @@ class ProtonMailSettings:
 
 def _check_folders(folders: tuple[str, ...], sent_folder: str) -> None:
     names = [*folders, sent_folder]
-    if not folders or len(folders) > MAX_FOLDERS or len(set(folders)) < len(folders):
+    different = {"INBOX" if name.upper() == "INBOX" else name for name in folders}
+    if not folders or len(folders) > MAX_FOLDERS or len(different) < len(folders):
         raise Misconfigured(
             "folders are none, too many or repeated", advice=f"Name between one and {MAX_FOLDERS} folders."
         )

@@ -127,6 +127,13 @@ async def test_the_same_within_half_an_hour_is_accepted_and_not_sent(server: San
     assert [one.sent is not None for one in server.submissions] == [True, False, True, True]
 
 
+async def test_who_lives_here_too_gets_the_mail(server: SandboxMailbox) -> None:
+    server.create_account(DANA)
+    await by_smtp(server, lambda client: client.sendmail(FLEET, [DANA], OUT))
+    [came] = server.mails(DANA)
+    assert came.raw.endswith(b"Our answer\r\n")
+
+
 async def test_a_refused_login_is_454_and_all_else_554(server: SandboxMailbox) -> None:
     with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
         await by_smtp(server, lambda client: None, password="wrong")

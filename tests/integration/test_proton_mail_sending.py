@@ -135,6 +135,14 @@ async def test_when_sent_cannot_be_searched_the_outcome_stays_unknown(
         await adapter.look_up(answer(server))
 
 
+async def test_while_bridge_is_away_the_look_up_is_to_be_repeated(
+    server: SandboxMailbox, adapter: ProtonMailAdapter
+) -> None:
+    await server.imap.stop()
+    with pytest.raises(Passing):
+        await adapter.look_up(answer(server))
+
+
 @pytest.mark.parametrize("fault", ["smtp_fail_mail", "smtp_fail_recipient"])
 async def test_a_refusal_before_the_mail_itself_may_be_tried_again(
     server: SandboxMailbox, adapter: ProtonMailAdapter, fault: str

@@ -85,7 +85,7 @@ def settings(**changes: Any) -> ProtonMailSettings:
         {"folders": ("All Mail",)},
         {"folders": ("INBOX", "all mail")},
         {"folders": ()},
-        {"folders": ("INBOX", "INBOX")},
+        {"folders": ("INBOX", "inbox")},
         {"folders": ("a\r\nb",)},
         {"folders": tuple(f"f{n}" for n in range(51))},
         {"sent_folder": ""},

@@ -92,6 +92,7 @@ class Mailbox:
         if sent is not None:
             self._sent_lately[key] = now_s
             self.deliver(account, sent, [SENT], seen=True)
+            self._pass_on(recipients, sent)
         submission = Submission(
             len(self.submissions) + 1,
             account.address,
@@ -103,6 +104,13 @@ class Mailbox:
         )
         self.submissions.append(submission)
         return submission
+
+    def _pass_on(self, recipients: Sequence[str], sent: bytes) -> None:
+        """Into the mailboxes of those who live here too."""
+        for recipient in recipients:
+            for account in self.accounts.values():
+                if account.owns(recipient):
+                    self.deliver(account, sent)
 
     def rebuild(self, account: Account) -> None:
         """UIDVALIDITY rises everywhere."""
