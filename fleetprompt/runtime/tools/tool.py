@@ -7,7 +7,7 @@ arguments become, so that no tool changes anything except through a directive.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -57,13 +57,18 @@ class Tool:
     examples: tuple[Example, ...] = ()
     taints: bool = True
     timeout_s: float = 20.0
+    _spec: ToolSpec | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         reads = self.side_effect is SideEffect.NONE
         assert reads == (self.run is not None) == (self.directive is None), self.name
 
     def spec(self) -> ToolSpec:
-        """As a model sees it."""
-        schema = self.arguments.model_json_schema()
-        changes = self.side_effect is not SideEffect.NONE
-        return ToolSpec(self.name, self.description, schema, changes, self.examples)
+        """As a model sees it; the same object each time, so that what is made of it can be kept."""
+        if self._spec is None:
+            schema = self.arguments.model_json_schema()
+            changes = self.side_effect is not SideEffect.NONE
+            made = ToolSpec(self.name, self.description, schema, changes, self.examples)
+            object.__setattr__(self, "_spec", made)
+        assert self._spec is not None
+        return self._spec

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from fleetprompt.kernel.json import canonical
@@ -20,6 +21,7 @@ from fleetprompt.runtime.llm.types import (
     ModelReply,
     ModelRequest,
     ToolCall,
+    ToolSpec,
     Usage,
     reply_to_raw,
 )
@@ -34,13 +36,34 @@ MAX_CALLS: Final = 10
 
 def plan(request: ModelRequest) -> ModelReply:
     """Call tools, ask, or answer. Costs nothing and counts no tokens."""
-    known = Repertoire(request.tools)
+    known = _known(tuple(_Same(tool) for tool in request.tools))
     turn = last_turn(request.messages)
     wishes = understand(turn, known) if turn else Wishes()
     if turn and (pending := _pending(wishes, turn)):
         return _acts(pending, request)
     said = _report(turn, wishes) if turn else ""
     return _reply(answers.signed(said or answers.abilities(request.tools, known)), (), "stop")
+
+
+class _Same:
+    """A tool by its identity: the house makes each once, and its schema has no hash."""
+
+    __slots__ = ("tool",)
+
+    def __init__(self, tool: ToolSpec) -> None:
+        self.tool = tool
+
+    def __hash__(self) -> int:
+        return id(self.tool)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.tool is self.tool
+
+
+@lru_cache(maxsize=64)
+def _known(tools: tuple[_Same, ...]) -> Repertoire:
+    """What is known of these tools; it takes longer than the rest of a plan."""
+    return Repertoire([same.tool for same in tools])
 
 
 def _pending(wishes: Wishes, turn: Turn) -> list[Wanted]:
