@@ -34,8 +34,11 @@ async def check_registry(house: House) -> Finding:
     connection = await house.database.connect_raw()
     try:
         revision = await current_revision(connection, "public")
+        is_half = await connection.fetchval("select to_regclass('public.move_in') is not null")
     finally:
         await connection.close()
+    if is_half:
+        return fail("registry", "an import was interrupted", "Repeat: fleetprompt database import FILE")
     if revision == scripts.head("public"):
         return ok("registry", f"at {revision}")
     if revision is not None and not scripts.known("public", revision):

@@ -105,6 +105,12 @@ async def test_killed_between_tenants_or_at_the_end_it_goes_on_and_is_whole(
         async with elsewhere() as target:
             await killing.dies(tenant_programs.move_in, target.url, str(path), fault=point)
             assert await target.value("select count(*) from public.organizations") == 0
+            [registry] = [
+                row
+                for row in (await CommandLine.on(target.url)("doctor", "--json")).rows
+                if row["check"] == "registry"
+            ]
+            assert (registry["level"], "database import" in registry["remedy"]) == ("fail", True)
             await import_database(target.database, path)
             assert await everything(target) == await everything(play.house)
             assert await find_orphans(target.database) == []
