@@ -11,6 +11,7 @@ from fleetprompt.cli.directives import directives
 from fleetprompt.cli.doctor import doctor
 from fleetprompt.cli.executions import executions
 from fleetprompt.cli.jobs import jobs
+from fleetprompt.cli.mail import mail
 from fleetprompt.cli.members import members
 from fleetprompt.cli.migrate import migrate
 from fleetprompt.cli.organizations import organizations
@@ -27,7 +28,7 @@ click.rich_click.COMMAND_GROUPS = {
         {"name": "Run it", "commands": ["up", "web", "worker", "listener", "migrate", "database"]},
         {"name": "Look after it", "commands": ["doctor", "trace"]},
         {"name": "Set it up", "commands": ["org", "member", "agent", "package", "skills", "workflow"]},
-        {"name": "What happened", "commands": ["signals", "executions", "directives", "jobs"]},
+        {"name": "What happened", "commands": ["signals", "executions", "directives", "jobs", "mail"]},
     ]
 }
 click.rich_click.MAX_WIDTH = 100
@@ -58,5 +59,5 @@ for command in (
     agents,
 ):
     cli.add_command(command)
-for command in (packages, skills, workflows, signals, executions, directives, jobs):
+for command in (packages, skills, workflows, signals, executions, directives, jobs, mail):
     cli.add_command(command)

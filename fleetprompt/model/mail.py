@@ -25,7 +25,7 @@ class MailChunk(TenantBase):
 
 
 class MailName(TenantBase):
-    """By what a later mail may refer to a conversation: `id:` a Message-ID, `internal:` Proton's id, `token:` ours.
+    """By what a later mail may refer to a conversation: `id:` a Message-ID, `internal:` the provider's id, `token:` ours.
 
     directive_id: the mail of that name is our own.
     """

@@ -96,7 +96,7 @@ async def test_nothing_is_sent_to_a_suppressed_address_until_it_is_restored() ->
                 await decide.approve(session, post.house.registry, DirectiveId(draft["id"]), OPERATOR)
             refused = await post.directive("failed")
             assert (refused["error_code"], post.server.submissions) == ("suppressed", [])
-            assert "fleetprompt mail restore" in refused["error"]
+            assert "fleetprompt mail suppressed restore" in refused["error"]
             await post.rows("delete from mail_suppressed")
             async with post.house.tenancy.session(ACME) as session:
                 await decide.retry(session, post.house.registry, DirectiveId(draft["id"]), OPERATOR)

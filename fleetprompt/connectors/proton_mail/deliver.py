@@ -59,12 +59,14 @@ class MailEffector:
         refused = effect.request.get("refused")
         if refused is not None:
             return Refused(refused["code"], refused["reason"])
+        if "raw" not in effect.request:
+            return Refused("gone", "The mail's retention is over.")
         async with self._bulkhead.turn(_installation_id(effect), SHORT_WAIT_S) as is_ours:
             return await self._perform(effect) if is_ours else CROWDED
 
     async def look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
         """Whether it stands in Sent."""
-        if "refused" in effect.request:
+        if "raw" not in effect.request:
             return Absent()
         async with self._bulkhead.turn(_installation_id(effect), SHORT_WAIT_S) as is_ours:
             return await self._look_up(effect) if is_ours else CROWDED
@@ -119,7 +121,7 @@ class MailEffector:
                 what = f"{', '.join(refused)}: mail to this address came back."
                 return Refused(
                     "suppressed",
-                    f"{what} Restore it: fleetprompt mail restore ADDRESS --org {effect.tenant}.",
+                    f"{what} Restore it: fleetprompt mail suppressed restore ADDRESS --org {effect.tenant}.",
                 )
             wait_s = await wait_for_allowance_s(session, installation, effect)
         if wait_s > 0:

@@ -143,7 +143,7 @@ async def _came_back(session: TenantSession, signal: Signal) -> str | None:
     return (
         f"A mail to {', '.join(signal.payload['addresses'])} came back. "
         f"`fleetprompt directives show {signal.payload['directive_id']} --org {session.tenant}`, "
-        f"`fleetprompt mail suppressed --org {session.tenant}`"
+        f"`fleetprompt mail suppressed list --org {session.tenant}`"
     )
 
 

@@ -87,8 +87,8 @@ class ProtonMailConfig(BaseModel):
     )
     keep_bodies_days: int = Field(
         default=30,
-        ge=1,
-        le=36_500,
+        ge=8,
+        le=365,
         description="Days after which texts, attachments and raw mails are removed.",
     )
     notice_channel: str = Field(

@@ -1,0 +1,127 @@
+"""Attachments and raw mails come out as they came in; bodies are kept as long as the mailbox's setting says."""
+
+from __future__ import annotations
+
+import base64
+import os
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from fleetprompt.connectors.proton_mail.attachments import read_attachment, read_mail
+from fleetprompt.kernel import clock
+from fleetprompt.kernel.errors import NotFound
+from fleetprompt.runtime.jobs import NewJob, enqueue
+from fleetprompt.runtime.retention import oldest_id
+from tests.connected import working
+from tests.house import ACME
+from tests.mail_stage import FLEET
+from tests.mailed import Post, post_office, serving
+
+OLD_TABLES = ("signals", "executions", "messages", "directives")
+
+
+def with_attachment(content: bytes) -> bytes:
+    body = base64.encodebytes(content).replace(b"\n", b"\r\n")
+    head = f"""From: dana@customer.example
+To: {FLEET}
+Subject: The invoice
+Message-ID: <attached@customer.example>
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="b"
+
+--b
+Content-Type: text/plain
+
+help
+--b
+Content-Type: application/octet-stream; name="../../invoice.pdf"
+Content-Disposition: attachment; filename="../../invoice.pdf"
+Content-Transfer-Encoding: base64
+
+"""
+    return head.replace("\n", "\r\n").encode() + body + b"--b--\r\n"
+
+
+async def test_an_attachment_of_many_chunks_comes_out_as_it_was() -> None:
+    content = b"%PDF-1.7\n" + os.urandom(1_500_000)
+    async with post_office() as post:
+        await post.install(policy="send")
+        stored = post.server.deliver(FLEET, with_attachment(content))
+        async with serving(post):
+            (signal,) = await post.signals("email.inbound.received")
+        async with post.house.tenancy.session(ACME) as session:
+            name, found = await read_attachment(session, signal["id"], 1)
+            whole = await read_mail(session, signal["id"])
+            with pytest.raises(NotFound, match="1 attachment"):
+                await read_attachment(session, signal["id"], 2)
+        chunks = await post.rows("select count(*) as n from mail_chunks")
+    assert (name, found == content, whole == stored.raw) == ("invoice.pdf", True, True)
+    assert chunks[0]["n"] > 5
+
+
+async def test_bodies_go_after_their_days_and_the_audit_stays() -> None:
+    async with post_office() as post:
+        await post.install(policy="send", keep_bodies_days="8")
+        async with serving(post):
+            post.writes("help")
+            await post.mails(1)
+            await post.directive("succeeded")
+            await post.quiet()
+        await retain(post)
+        assert (await post.rows("select count(*) as n from mail_chunks"))[0]["n"] == 1
+        await age(post, 9)
+        await retain(post)
+        (directive,) = await post.rows(
+            "select arguments, arguments_digest from directives where name = 'email.send'"
+        )
+        (effect,) = await post.rows(
+            "select e.request, e.state from effects e join directives d on d.id = e.directive_id"
+            " where d.name = 'email.send'"
+        )
+        left = {
+            table: (await post.rows(f"select count(*) as n from {table}"))[0]["n"]
+            for table in ("mail_chunks", "executions")
+        }
+        texts = await post.rows("select text from messages")
+        inbound = await post.rows("select 1 from signals where name like 'email.inbound.%'")
+    assert left == {"mail_chunks": 0, "executions": 0}
+    assert (inbound, {row["text"] for row in texts}) == ([], {""})
+    assert '"raw"' not in effect["request"]
+    assert '"text": ""' in directive["arguments"]
+    assert (effect["state"], len(directive["arguments_digest"])) == ("sent", 64)
+
+
+async def retain(post: Post) -> None:
+    """Run the daily job now."""
+    async with post.house.tenancy.session(ACME) as session:
+        await enqueue(session, NewJob("mail.retention", {}, unique_key=f"test:{clock.now_ms()}"))
+    async with working(post.house):
+        await post.quiet()
+
+
+async def age(post: Post, days: int) -> None:
+    """Move the ids of what there is into the past, as they would have been made."""
+    bound = oldest_id(days)
+    assert isinstance(bound, UUID)
+    assert timedelta(days=days)
+    moved = "overlay(id::text placing left($1::uuid::text, 13) from 1 for 13)::uuid"
+    await post.rows("alter table effects drop constraint effects_directive_id_fkey")
+    for table in ("model_calls", "tool_calls", "execution_steps"):
+        await post.rows(f"delete from {table}")
+    await post.rows(
+        "update effects set directive_id = "
+        "overlay(directive_id::text placing left($1::uuid::text, 13) from 1 for 13)::uuid",
+        bound,
+    )
+    await post.rows(f"update effects set id = {moved}", bound)
+    for table in OLD_TABLES[1:]:
+        await post.rows(f"update {table} set id = {moved}", bound)
+    await post.rows("alter table signals disable trigger immutable")
+    await post.rows("alter table mail_chunks drop constraint mail_chunks_signal_id_fkey")
+    await post.rows(
+        "alter table mail_chunks add foreign key (signal_id) references signals (id)"
+        " on delete cascade on update cascade"
+    )
+    await post.rows(f"update signals set id = {moved}", bound)
