@@ -18,11 +18,12 @@ from fleetprompt.tenancy import Fenced, removal
 from fleetprompt.tenancy.organizations import create_organization
 from fleetprompt.tenancy.orphans import Kind, find_orphans
 from fleetprompt.tenancy.removal import delete_organization
-from tests import tenant_programs
+from tests import killing, serving, tenant_programs
 from tests.command_line import CommandLine, is_one_line
-from tests.house import GLOBEX, House, fresh_house
+from tests.house import ACME, GLOBEX, House, fresh_house
 from tests.jobs import MARKS, add
 from tests.killing import dies
+from tests.town import town
 
 LONE = TenantSlug(f"lone_{uuid4().hex}")
 """Roles belong to the whole server, so what is done to this one's is nobody else's trouble."""
@@ -179,3 +180,31 @@ async def test_the_command_asks_for_the_name_twice(house: House) -> None:
     assert "Nothing was removed" in wrong.err
     assert "is gone" in (await run.ok("org", "delete", LONE, "--confirm", LONE)).out
     assert [row["slug"] for row in (await run.ok("org", "list", "--json")).rows] == ["acme", "globex"]
+
+
+@pytest.mark.slow
+async def test_it_is_removed_under_a_running_service_that_goes_on_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def keep(*_: object) -> bool:
+        return False  # acme's role is that of many tests at this moment
+
+    monkeypatch.setattr(removal, "_drop_role", keep)
+    async with town() as play:
+        organization_id = await _id(play.house, ACME)
+        with killing.running(serving.serve, play.house.url, play.desk.url) as service:
+            await play.answered(play.ask("@fleet help"))
+            for number in range(5):
+                play.ask(f"@fleet help {number}")  # under way, or not even stored yet
+            await asyncio.wait_for(delete_organization(play.house.database, ACME), 30)
+            assert await left_of(play.house, ACME, organization_id) in ([], ["role"])
+            unheard = play.ask("@fleet help nobody")
+            await add(play.house, NewJob("records.retention", {}), tenant=GLOBEX)
+            async with asyncio.timeout(20):
+                while await play.house.value(
+                    "select count(*) from public.job where kind = 'records.retention'"
+                ):
+                    await asyncio.sleep(0.05)
+            assert service.is_alive()
+            assert play.answers(unheard) == []
+        assert await play.house.value("select count(*) from public.job where tenant = 'acme'") == 0
