@@ -37,6 +37,12 @@ async def broker_of(kind: str, store: Path) -> AsyncIterator[Server]:
         await server.stop()
 
 
+def pid_of(server: Server) -> int:
+    """Of its process."""
+    assert server._process is not None
+    return server._process.pid
+
+
 def carried(worker: Worker) -> CarriedBroker:
     """What the worker works with."""
     assert isinstance(worker.broker, CarriedBroker)

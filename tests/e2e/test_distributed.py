@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from tests.carrying import broker_of
+from tests.carrying import broker_of, pid_of
+from tests.command_line import CommandLine, line, staying, stopped
 from tests.distributed import frozen, held_by_another, over_tcp, spread
-from tests.house import ACME
+from tests.house import ACME, fresh_house
+from tests.jobs import until
 from tests.town import Town, town
 
 DEFAULT_LEASES = {"lease_s": 6.0, "heartbeat_s": 2.0, "reap_every_s": 2.0, "poll_every_s": 1.0}
@@ -90,3 +94,25 @@ async def test_over_a_broker_a_killed_worker_and_a_killed_listener_cost_no_answe
             asked += [play.ask("@fleet please hold order 1042 because the customer moved")]
             await each_once(play, *asked)
         assert [hold.number for hold in play.desk.ledger] == ["1042"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["there", "away", "frozen"])
+async def test_a_worker_stops_in_time_wherever_its_broker_is(tmp_path: Path, way: str) -> None:
+    async with fresh_house() as house, broker_of("nats", tmp_path / "broker") as server:
+        if way == "away":
+            await server.stop()
+        run = CommandLine.on(house.url, FLEETPROMPT_BROKER_URL=server.url, FLEETPROMPT_METRICS_PORT="0")
+        async with staying(run, "worker") as process:
+            base = (await line(process, r"metrics are on (http://\S+)"))[1]
+            await until(lambda: house.value("select count(*) from public.worker"))
+            async with httpx2.AsyncClient(base_url=base) as client:
+                wanted = f"fleetprompt_broker_up {float(way != 'away')}"
+
+                async def said() -> bool:
+                    return wanted in (await client.get("/metrics")).text
+
+                await until(said)
+                assert (await client.get("/readyz")).status_code == 200
+            with frozen(pid_of(server)) if way == "frozen" else contextlib.nullcontext():
+                assert await stopped(process) == 0

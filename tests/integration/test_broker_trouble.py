@@ -14,7 +14,7 @@ import pytest
 from fleetprompt.runtime.jobs import NewJob
 from fleetprompt.runtime.jobs.carriers import make_carrier, queue_name
 from tests import killing, programs
-from tests.carrying import broker_of, carried, laned, linked, require_each_once_in_order
+from tests.carrying import broker_of, carried, laned, linked, pid_of, require_each_once_in_order
 from tests.chaos.brokers import Server
 from tests.house import ACME, GLOBEX, House, fresh_house
 from tests.jobs import add, all_done, marks, prepare, registry_of, until, working
@@ -74,7 +74,7 @@ async def test_a_broker_that_comes_late_carries_from_then_on(house: House, tmp_p
 async def test_a_frozen_broker_is_noticed_and_done_without(house: House, nats: Server) -> None:
     async with working(house, broker_url=nats.url) as worker:
         await linked(worker)
-        pid = nats._process.pid if nats._process else 0
+        pid = pid_of(nats)
         os.kill(pid, signal.SIGSTOP)
         try:
             await add(house, *laned(50))

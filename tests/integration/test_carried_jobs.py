@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import pytest
 
 from fleetprompt.runtime.jobs import NewJob
 from tests import killing, programs
-from tests.carrying import broker_of, carried, laned, linked, meddling, require_each_once_in_order
+from tests.carrying import broker_of, laned, linked, meddling, require_each_once_in_order
 from tests.chaos.brokers import BROKERS, Server
 from tests.house import GLOBEX, House, fresh_house
-from tests.jobs import add, all_done, marks, prepare, registry_of, until, working
+from tests.jobs import add, all_done, marks, prepare, until, working
 
 JOBS = 200
 NEVER_S = 60.0
@@ -34,12 +33,6 @@ async def house() -> AsyncIterator[House]:
 )
 async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
     async with broker_of(request.param, tmp_path / "broker") as server:
-        yield server
-
-
-@pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[Server]:
-    async with broker_of("nats", tmp_path / "broker") as server:
         yield server
 
 
