@@ -52,6 +52,8 @@ class Verdict:
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     """Measured times: p50, p99, most and bound."""
+    machine_factor: float = 1.0
+    """How slow the machine was when it began; only the short form widens its bounds by this."""
     slowest: list[tuple[float, int, float]] = field(default_factory=list)
     """Seconds to the answer, the mention, and when it was asked: the twenty that waited longest."""
 

@@ -17,6 +17,7 @@ from tests.chaos.plan import Attack, Round
 
 REPORTS = Path(__file__).parent.parent.parent / ".chaos"
 MOST_TRACES = 20
+BUSY = 1.5
 
 
 class Report:
@@ -73,6 +74,8 @@ async def _traced(item: Asked, environment: Mapping[str, str]) -> bytes:
 def told(chaos: Round, verdict: Verdict, report: Report) -> str:
     """The verdict as a person reads it."""
     lines = [f"{'HOLDS' if verdict.holds else 'FAILS'}: {chaos.transport}, {chaos.layout}, seed {chaos.seed}"]
+    if verdict.machine_factor > BUSY:
+        lines.append(f"  busy machine: a second of work took {verdict.machine_factor} s, so times say little")
     lines.append("  " + ", ".join(f"{name} {count}" for name, count in verdict.counts.items()))
     for name, times in verdict.seconds.items():
         bound = "" if times["bound"] == float("inf") else f" (bound {times['bound']} s)"

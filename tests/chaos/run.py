@@ -19,7 +19,7 @@ from tests.chaos.place import Place, open_place
 from tests.chaos.plan import Attack, Blow, Mention, Round
 from tests.chaos.report import Report
 from tests.chaos.strike import Attacker, Skipped
-from tests.chaos.watch import DatabaseWatch, Prober, Span
+from tests.chaos.watch import DatabaseWatch, Prober, Span, machine_factor
 
 UP_S = 90.0
 STUCK_S = 90.0
@@ -65,10 +65,11 @@ class Stage:
 
 
 async def play(
-    chaos: Round, plan: Sequence[Attack], load: Sequence[Mention], report: Report, factor: float = 1.0
+    chaos: Round, plan: Sequence[Attack], load: Sequence[Mention], report: Report, *, widened: bool = False
 ) -> Verdict:
-    """Play a round to its verdict. factor: by how much the bounds are widened on this machine."""
-    verdict = Verdict()
+    """Play a round to its verdict. widened: bounds of time are multiplied by how busy the machine is."""
+    verdict = Verdict(machine_factor=machine_factor())
+    factor = verdict.machine_factor if widened else 1.0
     async with open_place(chaos) as place, _opened(chaos, place, report) as stage:
         await _all_up(stage)
         async with asyncio.TaskGroup() as group:

@@ -17,6 +17,7 @@ from tests.chaos.fleet import Child
 LOOK_EVERY_S = 0.1
 PROBE_EVERY_S = 0.2
 PROBE_S = 5.0
+ROUNDS_A_SECOND = 700  # of `machine_factor`, on a slow core
 PATHS = ("/readyz", "/healthz", "/metrics")
 LOOK = "select id, attempt, state, worker from public.job"
 
@@ -175,10 +176,14 @@ async def get(port: int, path: str) -> int | None:
 
 
 def machine_factor() -> float:
-    """How much slower this machine is, at this moment, than one on which the bounds were set; at least 1."""
-    slowest = 0.0
-    for _ in range(3):
-        began_s = time.perf_counter()
-        sum(n * n for n in range(400_000))
-        slowest = max(slowest, time.perf_counter() - began_s)
-    return max(1.0, slowest / 0.05)
+    """How much slower this machine is, at this moment, than an idle one on which the bounds were set; at least 1.
+
+    A second of work, and how long it took: others that compute here make it longer.
+    """
+    began_s, work_until_s = time.perf_counter(), time.process_time() + 1.0
+    rounds = 0
+    while time.process_time() < work_until_s:
+        sum(n * n for n in range(10_000))
+        rounds += 1
+    slowness = max(1.0, ROUNDS_A_SECOND / rounds)
+    return round(slowness * max(1.0, time.perf_counter() - began_s), 1)
