@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from fleetprompt.cli import options, output, registry
 from fleetprompt.cli.installations import say_status
+from fleetprompt.cli.moments import Moment
 from fleetprompt.cli.options import parsed
 from fleetprompt.cli.running import in_house, operator, require_org
 from fleetprompt.cli.secrets import read_secrets
@@ -126,9 +128,17 @@ fleetprompt package install mattermost --org acme --set server_url=https://chat.
 @click.argument("package")
 @options.org
 @name_option
+@click.option(
+    "--since",
+    type=Moment(),
+    metavar="MOMENT",
+    help="Also what came from then on (mailboxes): 2026-11-21T15:04 or 2h.",
+)
 @_given
 @options.as_json
-def install(package: str, org: str, name: str, as_json: bool, given: Given) -> None:
+def install(package: str, org: str, name: str, since: datetime | None, as_json: bool, given: Given) -> None:
+    if since is not None:
+        given["config"]["since"] = since.isoformat(timespec="seconds")
     _ask("install", package, org, name, as_json, given)
 
 
