@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,19 +50,30 @@ def visible_text(html: str) -> Visible:
     quotes = tree.css(QUOTES)
     if not quotes:
         return Visible(text, "")
-    for node in quotes:
-        node.decompose()
+    _remove(quotes)
     return Visible(text, _rendered(tree))
 
 
 def _remove_hidden(tree: LexborHTMLParser) -> None:
-    hiding = _hiding_selectors(tree)
-    for selector in [NOT_TEXT, *hiding]:
-        for node in _selected(tree, selector):
-            node.decompose()
-    hidden = [node for node in tree.css("[style],font[color],font[size]") if _is_hidden(node)]
-    for node in hidden:
+    named = [node for selector in [NOT_TEXT, *_hiding_selectors(tree)] for node in _selected(tree, selector)]
+    styled = [node for node in tree.css("[style],font[color],font[size]") if _is_hidden(node)]
+    _remove([*named, *styled])
+
+
+def _remove(nodes: list[LexborNode]) -> None:
+    """Take nodes out with all that is in them. One inside another goes with it: its memory is freed by then."""
+    named = {node.mem_id: node for node in nodes}
+    for node in [node for node in named.values() if not _is_inside(node, named)]:
         node.decompose()
+
+
+def _is_inside(node: LexborNode, named: Container[int]) -> bool:
+    parent = node.parent
+    while parent is not None:
+        if parent.mem_id in named:
+            return True
+        parent = parent.parent
+    return False
 
 
 def _hiding_selectors(tree: LexborHTMLParser) -> list[str]:
@@ -149,6 +160,3 @@ def squeezed_lines(text: str) -> str:
     """Without trailing blanks and without more than one empty line."""
     lines = "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
     return re.sub(r"\n{3,}", "\n\n", lines).strip()
-
-
-Renderer = Callable[[str], Visible]

@@ -9,10 +9,11 @@ from adapters.contract import Check
 from adapters.errors import AdapterError, CredentialRefused, Misconfigured
 from adapters.proton_mail.faults import CHECK_ADDRESS
 from adapters.proton_mail.imap import ImapConnection, connect
-from adapters.proton_mail.settings import ProtonMailSettings
+from adapters.proton_mail.settings import ALL_MAIL, ProtonMailSettings
 from adapters.proton_mail.smtp import conversation
 
 MAX_ADDRESSES = 10
+MAX_NAMED = 30
 
 
 class SetupTest:
@@ -60,7 +61,11 @@ class SetupTest:
             await connection.close()
 
     async def _folder(self, connection: ImapConnection, folder: str, use: str) -> list[Check]:
-        selected = await connection.examine(folder)
+        try:
+            selected = await connection.examine(folder)
+        except Misconfigured as error:
+            there = [name for name in await connection.folders() if name.lower() != ALL_MAIL]
+            raise Misconfigured(error.detail, advice=f"There are: {', '.join(there[:MAX_NAMED])}.") from error
         return [
             Check(
                 f"folder {folder}", True, f"is {use}; {selected.uid_next - 1} mail(s) were ever filed in it"

@@ -159,10 +159,14 @@ async def test_a_mail_in_two_folders_is_one_and_a_message_id_with_two_bodies_two
 
 
 async def test_a_folder_that_is_not_there_needs_a_person(server: SandboxMailbox) -> None:
+    says(server, "hello", "Folders/Support")
     adapter = ProtonMailAdapter(settings(server, folders=("INBOX", "Folders/Nowhere")))
     with pytest.raises(Misconfigured, match="Folders/Nowhere"):
         await adapter.open()
-    assert [line.name for line in await adapter.check() if not line.ok] == ["folder Folders/Nowhere"]
+    [failed] = [line for line in await adapter.check() if not line.ok]
+    assert failed.name == "folder Folders/Nowhere"
+    assert "Folders/Support" in failed.remedy
+    assert "All Mail" not in failed.remedy
     await adapter.close()
 
 

@@ -63,6 +63,15 @@ def test_hidden_text_does_not_reach_the_model(hidden: str) -> None:
     assert shown(f"<html><body><p>Where is my order?</p>{hidden}</body></html>") == "Where is my order?"
 
 
+def test_what_is_hidden_inside_what_is_hidden_is_removed_once() -> None:
+    hidden = (
+        '<div class="gmail_quote" style="display:none"><p hidden>SECRET' * 300
+        + "<script>x</script></p></div>" * 300
+    )
+    for _ in range(20):  # a node that is freed twice does not fail at once
+        assert shown(f"<p>Where is my order?</p>{hidden}") == "Where is my order?"
+
+
 @pytest.mark.parametrize(
     "seen",
     [
