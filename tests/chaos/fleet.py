@@ -79,6 +79,11 @@ class Fleet:
         """Nobody works, and nobody is about to."""
         return all(child.frozen for child in self.children if child.works)
 
+    @property
+    def nobody_works(self) -> bool:
+        """All workers are down or frozen."""
+        return all(child.frozen or child.struck or not child.is_up for child in self.children if child.works)
+
     def database_struck(self) -> None:
         """Who starts at this moment may fail to, and is started again."""
         for child in self.children:

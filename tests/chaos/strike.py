@@ -63,7 +63,7 @@ class Attacker:
         pid = self.fleet.kill(child)
         if pid is None:
             return f"{child.name} was down already"
-        self.watch.struck(pid, f"kill of {child.name}")
+        self.watch.struck(pid, f"kill of {child.name}", nobody_left=self.fleet.nobody_works)
         return f"{child.name}, pid {pid}"
 
     async def _freeze(self, attack: Attack) -> str:

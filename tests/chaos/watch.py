@@ -71,8 +71,12 @@ class DatabaseWatch:
         self._clock = clock
         self._struck: list[tuple[int, float, str]] = []  # pid, when, by what
 
-    def struck(self, pid: int, by: str) -> None:
-        """What this process holds is an orphan from now on."""
+    def struck(self, pid: int, by: str, *, nobody_left: bool = False) -> None:
+        """What this process holds is an orphan from now on. nobody_left: so are those that wait, once more."""
+        if nobody_left:
+            for orphan in self.orphans:
+                if orphan.went_on_s is None:
+                    orphan.struck_s, orphan.by = self._clock(), f"{orphan.by}, then {by}"
         self._struck.append((pid, self._clock(), by))
 
     def stand_still(self) -> Span:
