@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,13 +122,17 @@ async def emit_many(session: TenantSession, registry: Registry, news: Sequence[N
     told = [(SignalId(row["id"]), new) for row, new in zip(rows, news, strict=True) if row["id"] in fresh]
     jobs = (handler_jobs(registry, signal_id, new, wanted=fresh[signal_id]) for signal_id, new in told)
     await enqueue(session, *itertools.chain.from_iterable(jobs))
-    for row, new in zip(rows, news, strict=True):
-        counted = metrics.SIGNALS_EMITTED if row["id"] in fresh else metrics.SIGNALS_REPEATED
-        counted.labels(session.tenant, new.name).inc()
+    _count(session, Counter((row["name"], row["id"] in fresh) for row in rows))
     return [
         Emitted(SignalId(row["id"] if row["id"] in fresh else known[row["dedupe_key"]]), row["id"] in fresh)
         for row in rows
     ]
+
+
+def _count(session: TenantSession, told: Mapping[tuple[str, bool], int]) -> None:
+    for (name, is_fresh), times in told.items():
+        counted = metrics.SIGNALS_EMITTED if is_fresh else metrics.SIGNALS_REPEATED
+        counted.labels(session.tenant, name).inc(times)
 
 
 def handler_jobs(
