@@ -1,0 +1,122 @@
+"""People are told in a chat what a mailbox needs of them; our own limits and Bridge's refusals are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+
+from fleetprompt.kernel.secret import Secret
+from fleetprompt.packages.inline import run_now
+from fleetprompt.packages.lifecycle import install
+from fleetprompt.sandbox.mattermost import SandboxMattermost
+from tests.connected import OPERATOR, until
+from tests.house import ACME
+from tests.mail_stage import DANA
+from tests.mailed import Post, post_office, serving
+
+
+@contextlib.asynccontextmanager
+async def chat_beside(post: Post) -> AsyncIterator[tuple[SandboxMattermost, str]]:
+    """acme has a Mattermost too; the id of the channel that is to be told."""
+    async with SandboxMattermost() as chat:
+        bot, team = chat.create_user("fleet", is_bot=True), chat.create_team("acme")
+        channel = chat.create_channel(team, "support")
+        chat.add_to_team(bot, team)
+        chat.add_to_channel(bot, channel)
+        config = {"server_url": chat.url, "team": "acme"}
+        secrets = {"bot_token": Secret(bot.token)}
+        asked = await install(post.house, ACME, "mattermost", config=config, secrets=secrets, actor=OPERATOR)
+        assert (await run_now(post.house, ACME, asked.directive_id, 20)).succeeded
+        yield chat, channel.id
+
+
+async def test_a_draft_is_told_in_the_chat_with_the_commands_to_use() -> None:
+    async with post_office() as post, chat_beside(post) as (chat, channel):
+        await post.install(notice_channel=channel)
+        async with serving(post):
+            post.writes("help @channel", sender=f'"Dana" <{DANA}>')
+            draft = await post.directive("awaiting_approval")
+
+            async def told() -> list[str]:
+                return [one.message for one in chat.posts(channel) if not one.type]
+
+            (notice,) = await until(told)
+            await post.quiet()
+            assert len(await told()) == 1
+    assert f"fleetprompt directives show {draft['id']} --org acme" in notice
+    assert "approve" in notice
+    assert f"Dana <{DANA}>, sender unverified" in notice
+    assert post.server.submissions == []
+
+
+async def test_a_run_that_fails_tells_the_chat_and_never_the_customer() -> None:
+    async with post_office() as post, chat_beside(post) as (chat, channel):
+        await post.install(notice_channel=channel, policy="send")
+        await post.rows(
+            "update agents set model = 'openai:gpt-none', limits = limits || '{\"max_steps\": 1}'"
+        )
+        async with serving(post):
+            post.writes("help")
+
+            async def told() -> list[str]:
+                return [one.message for one in chat.posts(channel) if "could not be answered" in one.message]
+
+            (notice,) = await until(told, 30)
+            await post.quiet()
+    assert "fleetprompt executions show" in notice
+    assert post.server.submissions == []
+
+
+async def test_our_own_limit_of_mails_an_hour_holds_the_next_one_back() -> None:
+    async with post_office() as post:
+        await post.install(policy="send", mails_per_hour="2")
+        for number in range(3):
+            post.writes("help", subject=str(number), sender=f"c{number}@customer.example")
+        async with serving(post):
+            await post.mails(2)
+
+            async def held() -> bool:
+                rows = await post.rows("select error_code from directives where name = 'email.send'")
+                return "own_rate_limit" in [row["error_code"] for row in rows]
+
+            await until(held)
+            assert len(post.sent()) == 2
+            await post.rows(
+                "update effects set finished_at = finished_at - interval '2 h' where state = 'sent'"
+            )
+            await post.base.rows("update public.job set scheduled_at = now() where kind = 'directive.run'")
+            await post.mails(3)
+
+
+async def test_who_is_refused_again_and_again_stops_early_and_says_so() -> None:
+    async with post_office() as post:
+        await post.install(policy="send", retry_delay_s="0.01")
+        post.server.arm("smtp_fail_mail", 50)
+        async with serving(post):
+            post.writes("help")
+            failed = await post.directive("failed")
+            await post.quiet()
+    assert failed["error_code"] == "far_side_failed"
+    assert failed["failures"] == 4  # the fifth refusal was the last
+    assert post.server.submissions == []
+
+
+async def test_a_replay_of_a_mail_answers_nothing_twice() -> None:
+    from fleetprompt.runtime.signals.replay import Chosen, replay
+
+    async with post_office() as post:
+        await post.install(policy="send")
+        async with serving(post):
+            post.writes("help")
+            await post.mails(1)
+            await post.directive("succeeded")
+            async with post.house.tenancy.session(ACME) as session:
+                count, _ = await replay(
+                    session, post.house.registry, Chosen([], "email.*", None, None), OPERATOR
+                )
+            await post.quiet()
+            (told,) = await post.signals("email.sent")
+    assert count >= 2
+    assert len(post.server.submissions) == 1
+    assert json.loads(told["payload"])["to"] == [DANA]
