@@ -137,7 +137,7 @@ async def test_a_kind_that_nobody_knows_is_not_carried_round_in_circles(house: H
 
 
 async def test_one_tenants_hanging_jobs_leave_room_for_anothers(house: House, nats: Server) -> None:
-    async with working(house, broker_url=nats.url) as worker:
+    async with working(house, broker_url=nats.url, poll_every_s=60.0, shutdown_grace_s=0.2) as worker:
         await linked(worker)
         await add(house, *[NewJob("slow", {"s": 60, "note": str(n)}) for n in range(100)])
         await until(lambda: house.value("select count(*) = 6 from public.job where state = 'running'"))

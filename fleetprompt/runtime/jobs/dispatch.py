@@ -30,8 +30,8 @@ _LANE_IS_FREE = """(j.lane is null or (
                 select 1 from public.job e
                 where e.lane = j.lane and e.state in ('available', 'dispatched')
                   and (e.position, e.id) < (j.position, j.id))))"""
-# As in `claim`, by `due_jobs`: tenants with the least under way come first. Together they get no more than all workers can hold, and
-# one tenant three quarters of that; so a message waits at the broker no longer than for a worker to look.
+# As in `claim`, by `due_jobs`: tenants with the least under way come first. Together they get no more than all workers
+# can hold, and one tenant three quarters of that; so a message waits at the broker no longer than for a worker to look.
 _DISPATCH = text("""
 with recursive waiting as (
     (select tenant from public.job where state = 'available' order by tenant limit 1)
@@ -64,10 +64,7 @@ candidate as (
 sent as (
     update public.job set state = 'dispatched', lease_until = now() + make_interval(secs => :lease_s)
     from candidate where job.id = candidate.id returning job.id, job.attempt)
-select room.jobs = 0 or exists (
-        select 1 from waiting w join load on load.tenant = w.tenant where load.jobs >= room.share),
-    sent.id, sent.attempt
-from room left join sent on true
+select room.jobs = 0, sent.id, sent.attempt from room left join sent on true
 """)
 _CARRIED = (
     "carried as (select * from unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as c (id, attempt))"
@@ -99,7 +96,7 @@ Carried = Mapping[UUID, int]
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """What was handed out. is_full: more may be waiting, until a job ends."""
+    """What was handed out. is_full: all workers have what they can hold, so nothing can be until a job ends."""
 
     is_full: bool
     jobs: Carried
