@@ -24,7 +24,7 @@ from fleetprompt.runtime.jobs.claim import Claimed
 from fleetprompt.runtime.jobs.dispatch import Carried
 from fleetprompt.runtime.jobs.dispatcher import Dispatcher
 from fleetprompt.runtime.jobs.endings import end_tasks
-from fleetprompt.runtime.jobs.link import Link
+from fleetprompt.runtime.jobs.link import ANSWER_S, Link
 from fleetprompt.runtime.jobs.sleeper import nap, pause
 from fleetprompt.settings import Settings
 from fleetprompt.tenancy import Fence
@@ -160,8 +160,12 @@ class CarriedBroker(PgBroker):
 
 
 async def _acknowledge(messages: Sequence[AckableMessage]) -> None:
-    """One that cannot be acknowledged comes again, and is a duplicate then."""
-    await asyncio.gather(*(maybe_awaitable(message.ack()) for message in messages), return_exceptions=True)
+    """One that cannot be acknowledged comes again, and is a duplicate then; a frozen broker is not waited for long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ANSWER_S):
+            await asyncio.gather(
+                *(maybe_awaitable(message.ack()) for message in messages), return_exceptions=True
+            )
 
 
 def make_broker(

@@ -66,11 +66,14 @@ class Link:
             return False
         try:
             async with asyncio.timeout(ANSWER_S):
-                await asyncio.gather(*(carrier.broker.kick(message) for message in messages))
-        except Exception as error:  # noqa: BLE001 - whatever a library may raise
-            self._give_up(error)
-            return False
-        return True
+                sending = (carrier.broker.kick(message) for message in messages)
+                outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        except TimeoutError as error:
+            outcomes = [error]
+        failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if failed:  # whatever a library may raise; one that closes cancels what still waits in it
+            self._give_up(failed[0])
+        return not failed
 
     def _give_up(self, error: BaseException) -> None:
         log.warning("broker.failed", error=type(error).__name__)
@@ -82,6 +85,11 @@ class Link:
             try:
                 await self._hold()
                 wait_s = 0.1
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if self._stopped or task is None or task.cancelling():
+                    raise
+                log.warning("broker.away", error="cancelled by its library")
             except Exception as error:  # noqa: BLE001 - whatever a library may raise: said, then tried again
                 log.warning("broker.away", error=type(error).__name__)
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))

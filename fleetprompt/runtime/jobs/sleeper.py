@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import text
 
 from fleetprompt.database.engine import Database, is_away
+from fleetprompt.runtime.jobs.endings import end_tasks
 
 log = structlog.get_logger("fleetprompt.broker")
 
@@ -36,10 +37,7 @@ class Sleeper:
 
     async def stop(self) -> None:
         """Stop hearing."""
-        if self._ear is not None:
-            self._ear.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ear
+        await end_tasks(self._ear)
 
     async def lie_down(self) -> bool:
         """Whether we may sleep. The first time we only say so: a job may have come before it was said, so look again."""
@@ -91,9 +89,13 @@ class Sleeper:
 
 
 async def nap(bell: asyncio.Event, longest_s: float) -> None:
-    """Until the bell rings, or for so long."""
+    """Until the bell rings, or for so long.
+
+    Not by wait_for: before Python 3.12 it loses a cancellation that comes in the moment of the bell.
+    """
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(bell.wait(), longest_s)
+        async with asyncio.timeout(longest_s):
+            await bell.wait()
 
 
 async def pause(error: Exception) -> None:
