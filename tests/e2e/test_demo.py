@@ -100,7 +100,8 @@ def test_demo_keeps_every_message_through_a_kill_and_starts_faster_the_next_time
 def _assert_scene(shown: str) -> None:
     shown = re.sub(r"\x1b\[[0-9;]*[mK]", "", shown)
     assert re.search(r"kill -9 \d+: FleetPrompt is gone", shown)
-    assert len(re.findall(r"lost 0, doubled 0, .* 0 +ok", shown)) == 2, shown
+    assert len(re.findall(r"lost 0, doubled 0, .* 0 +ok", shown)) == 3, shown
+    assert "(in the thread of her mail)" in shown
     for piece in ("@fleet where is order 1042?", "Walnut desk", "put it on hold because the customer moved"):
         assert piece in shown
     for piece in ("chat.message.received", "execution", "directive", "mattermost.post.create"):

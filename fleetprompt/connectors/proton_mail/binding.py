@@ -21,7 +21,8 @@ def build(account: Account, observer: Observer | None = None) -> Adapter:
     """An adapter for one account; a missing password is a wrong one."""
     config = ProtonMailConfig.model_validate(dict(account.config))
     password = account.secrets.get(PASSWORD, Secret("")).reveal()
-    return ProtonMailAdapter(adapter_settings(config, password, account.start_at_ms), observer, clock.now_ms)
+    start_at_ms = account.start_at_ms // 1000 * 1000  # a mailbox tells when mail came by the second
+    return ProtonMailAdapter(adapter_settings(config, password, start_at_ms), observer, clock.now_ms)
 
 
 def start_at_ms(config: object) -> int | None:

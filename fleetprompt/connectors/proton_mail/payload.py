@@ -39,7 +39,7 @@ def payload_of(
         "kind": event.kind.value,
         "author": {"id": author.id, "kind": author.kind.value, "name": author.name},
         "text": event.text,
-        "request": "" if event.mail is None else request_of(event.mail, is_new=found is None),
+        "request": "" if event.mail is None else request_of(event.mail),
         "addressed": event.addressed,
         "mentions_us": event.mentions_us,
         "allowed_automation": False,
@@ -54,12 +54,10 @@ def payload_of(
     }
 
 
-def request_of(mail: Mail, *, is_new: bool) -> str:
-    """What the sender asks: what is newly written; in a first mail the subject is a part of it."""
-    words, subject = mail.reply or mail.text, without_token(mail.subject)
-    if not is_new or not subject or subject.casefold() in words.casefold():
-        return words
-    return f"{subject}\n\n{words}".strip()
+def request_of(mail: Mail) -> str:
+    """What the sender asks: what is newly written, or the subject of a mail without words."""
+    words = mail.reply or mail.text
+    return words if words.strip() else without_token(mail.subject)
 
 
 def _of_mail(mail: Mail) -> dict[str, Any]:

@@ -206,6 +206,7 @@ def _execution(signal: Signal, agent: Agent, request: str) -> NewExecution:
             "person_name": payload["author"]["name"],
             "external_id": payload["external_id"],
             "sent_at_ms": payload["sent_at_ms"],
+            "subject": payload.get("subject", ""),
         },
         signal.correlation_id,
         Actor(signal.actor_kind, signal.actor_id, signal.actor_name),

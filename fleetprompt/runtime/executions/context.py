@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import and_, func, or_, select
 
@@ -64,7 +65,15 @@ async def _history(session: TenantSession, run: Run) -> tuple[list[Message], boo
     kept = _fit(earlier, run.limits.context_chars, run.execution.shortened)
     cut = f"{'At least ' if count == COUNTED_MOST else ''}{count - len(kept)}"
     note = [SystemNote(f"{cut} earlier messages of this conversation were cut.")] if count > len(kept) else []
-    return [*note, *(_as_said(message) for message in kept), request], await _is_tainted(session, kept)
+    about = _about(given) if not kept else []
+    said = [_as_said(message) for message in kept]
+    return [*note, *said, *about, request], await _is_tainted(session, kept)
+
+
+def _about(given: Mapping[str, Any]) -> list[Message]:
+    """The subject of what begins a conversation, in its writer's mouth: it is text of theirs, and no note of ours."""
+    subject = str(given.get("subject") or "")
+    return [PersonSays(str(given.get("person_name", "")), f"Subject: {subject}")] if subject else []
 
 
 async def _is_tainted(session: TenantSession, kept: Sequence[StoredMessage]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from fleetprompt.sandbox.demo.letters import INES
 from fleetprompt.sandbox.demo.place import Place
 from fleetprompt.sandbox.demo.scene import Scene
 from fleetprompt.sandbox.demo.screen import DIM
@@ -43,6 +44,8 @@ def _show_posts(stage: Scene, threads: Threads) -> None:
     screen.heading(f"Direct messages of eli and {AGENT}")
     for post in town.posts(town.mattermost.direct_channel("eli", AGENT)):
         transcript.show_post(post)
+    screen.heading(f"The mail thread, as {INES} reads it")
+    stage.letters.show(screen)
 
 
 def _show_next(stage: Scene, place: Place, traced: str) -> None:
@@ -54,7 +57,9 @@ def _show_next(stage: Scene, place: Place, traced: str) -> None:
     for text, about in NEXT:
         line = text.format(traced=traced, org=ORG)
         screen.write(f"    {line:<56} {screen.styled('# ' + about, DIM)}")
-    screen.say('For real: make up, and the README\'s "Connect a real Mattermost (five minutes)".')
+    screen.say(
+        'For real: make up, and the README\'s "Connect a real Mattermost" and "Connect a real mailbox".'
+    )
 
 
 def _ways_in(place: Place) -> Iterator[str]:

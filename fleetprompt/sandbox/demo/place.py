@@ -3,6 +3,7 @@
 .demo/
   lock                held while a demo plays here
   settled.json        what the last run left in order: the database's directory, the sandbox's port
+  bridge.pem          the sandbox mailbox's certificate
   mattermost.jsonl    the sandbox Mattermost's accounts and posts
   fleetprompt.log     what FleetPrompt logged in the last run
   data-<random>/      FLEETPROMPT_DATA_DIR
@@ -39,7 +40,7 @@ from fleetprompt.database.embedded.layout import (
 from fleetprompt.kernel.errors import Conflict, Unavailable
 from fleetprompt.sandbox.loopback import HOST
 
-VERSION: Final = 2  # raise it when `setting` makes something else
+VERSION: Final = 3  # raise it when `setting` makes something else
 HOME: Final = ".demo"
 LEAVING_S: Final = 15.0  # a server whose demo was killed stops by itself within ten seconds
 
@@ -60,6 +61,10 @@ class Place:
     @property
     def log(self) -> Path:
         return self.home / "fleetprompt.log"
+
+    @property
+    def certificate(self) -> Path:
+        return self.home / "bridge.pem"
 
     @property
     def posts(self) -> Path:

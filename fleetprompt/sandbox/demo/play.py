@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from fleetprompt.database.embedded import EmbeddedPostgres
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.sandbox.demo import closing, scene, setting
+from fleetprompt.sandbox.demo.letters import Letters
 from fleetprompt.sandbox.demo.place import HOME, Place, held_place
 from fleetprompt.sandbox.demo.scene import Scene
 from fleetprompt.sandbox.demo.screen import Screen
@@ -76,6 +78,7 @@ async def _play(screen: Screen) -> int:
     with held_place(Path.cwd() / HOME) as place:
         async with _stage(screen, place) as stage:
             thread = await scene.ask_and_change(stage)
+            await scene.draft(stage)
             await scene.die_and_catch_up(stage, thread)
             all_held = scene.judge(stage)
             threads = Threads()
@@ -110,7 +113,7 @@ async def _stage(screen: Screen, place: Place) -> AsyncIterator[Scene]:
         stack.push_async_callback(postgres.stop)
         async with screen.step("embedded Postgres"):
             await _whole(postgres.start())
-        async with screen.step("sandbox Mattermost and order desk"):
+        async with screen.step("sandbox Mattermost, mailbox and order desk"):
             town = await stack.enter_async_context(Town(place))
         environment = own_environment(place.data_dir, town.desk.url)
         if place.is_new:
@@ -122,11 +125,13 @@ async def _stage(screen: Screen, place: Place) -> AsyncIterator[Scene]:
         await service.start()
         if place.is_new:
             await service.during(setting.connect(screen, town, environment))
+        await service.during(setting.connect_mailbox(screen, town, place, environment))
         async with screen.step(
             "FleetPrompt is up (web, worker and listener in one process) and connected", began=began
         ):
             await service.during(until(lambda: town.is_agent_online, "FleetPrompt's connection"))
-        yield Scene(town, service, screen)
+        approve = partial(setting.approve, environment)
+        yield Scene(town, service, screen, Letters(town), approve)
 
 
 async def _whole(starting: Awaitable[object]) -> None:

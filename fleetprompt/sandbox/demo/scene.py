@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from fleetprompt.sandbox.demo import verdict
 from fleetprompt.sandbox.demo.faults import DemoFailed
+from fleetprompt.sandbox.demo.letters import INES, Letters
 from fleetprompt.sandbox.demo.screen import Screen
 from fleetprompt.sandbox.demo.service import Service
-from fleetprompt.sandbox.demo.town import AGENT, OTHER_BOT, Town, until
+from fleetprompt.sandbox.demo.town import AGENT, MAILBOX, OTHER_BOT, Town, until
 from fleetprompt.sandbox.demo.verdict import Ask
 from fleetprompt.sandbox.mattermost import Post
 
@@ -30,6 +32,8 @@ class Scene:
     town: Town
     service: Service
     screen: Screen
+    letters: Letters
+    approve: Callable[[str], Awaitable[None]]
     asks: list[Ask] = field(default_factory=list)
     holds: list[str] = field(default_factory=list)
     missed: set[str] = field(default_factory=set)
@@ -84,10 +88,20 @@ async def ask_and_change(scene: Scene) -> Post:
     return thread
 
 
+async def draft(scene: Scene) -> None:
+    """A customer's mail, and the draft that waits for a person."""
+    scene.screen.heading("A customer's mail")
+    async with scene.screen.step(f"{INES} writes to {MAILBOX}; a draft waits, #support is told"):
+        scene.letters.write()
+        await scene.service.during(scene.letters.drafted())
+
+
 async def die_and_catch_up(scene: Scene, thread: Post) -> None:
     """kill -9 between an effect and its answer; posts arrive while nobody listens; everything is answered once."""
     screen, desk, service = scene.screen, scene.town.desk, scene.service
-    screen.heading("kill -9 in the middle of a run")
+    screen.heading("kill -9 in the middle of a run, and of a mail")
+    async with screen.step("dana approves the draft; the mailbox takes the mail and does not answer"):
+        await service.during(scene.letters.approved(scene.approve))
     desk.silent_about = HELD_IN_DEATH
     async with screen.step(
         f"eli asks for a hold of order {HELD_IN_DEATH}; the order desk does it and does not answer"
@@ -99,13 +113,15 @@ async def die_and_catch_up(scene: Scene, thread: Post) -> None:
         await service.during(_reached(desk.kept_silent))
     pid, scene.killed_in = service.pid, root
     await service.kill()
-    screen.say(f"kill -9 {pid}: FleetPrompt is gone. The hold is placed, but it was never told so.")
+    screen.say(
+        f"kill -9 {pid}: FleetPrompt is gone. The hold is placed and the mail has left, but it was never told so."
+    )
     _post_while_down(scene, thread, root)
     screen.say(
         "5 posts arrive while it is down: 4 for the agent (in 2 threads, at top level, and as a"
         " direct message), 1 for nobody."
     )
-    async with screen.step("FleetPrompt starts again, looks the hold up, catches up, and answers"):
+    async with screen.step("FleetPrompt starts again, looks hold and mail up, catches up, and answers"):
         await service.start()
         await scene.answered()
     async with screen.step("Listening on, in case anything is said twice"):
@@ -135,10 +151,12 @@ def judge(scene: Scene) -> bool:
     """Hold the ledgers against what was asked, and say so."""
     answers = verdict.count_answers(scene.asks, scene.town.answers())
     holds = verdict.count_holds(scene.holds, scene.town.desk.ledger)
-    scene.screen.heading("Checked against the ledgers of the Mattermost and the order desk")
+    mails = scene.letters.judge()
+    scene.screen.heading("Checked against the ledgers of the Mattermost, the order desk and the mailbox")
     _show(scene.screen, answers, "answers due", "out of order or uncalled-for")
     _show(scene.screen, holds, "holds due", "uncalled-for")
-    return answers.is_good and holds.is_good
+    _show(scene.screen, mails, "mail due", "outside of its thread")
+    return answers.is_good and holds.is_good and mails.is_good
 
 
 def _show(screen: Screen, count: verdict.Count, what: str, misplaced: str) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from fleetprompt.sandbox.demo.place import Place
 from fleetprompt.sandbox.demo.screen import Screen
 from fleetprompt.sandbox.demo.service import command
-from fleetprompt.sandbox.demo.town import AGENT, TEAM, Town
+from fleetprompt.sandbox.demo.town import AGENT, CHANNEL, MAILBOX, TEAM, Town
+from fleetprompt.sandbox.mailbox.records import PASSWORD
 
 ORG: Final = "demo"
 TOKEN: Final = "SANDBOX_BOT_TOKEN"  # noqa: S105 (the variable's name)
+BRIDGE: Final = "SANDBOX_BRIDGE_PASSWORD"
 
 
 async def found(screen: Screen, environment: Mapping[str, str]) -> None:
@@ -34,3 +37,24 @@ async def connect(screen: Screen, town: Town, environment: Mapping[str, str]) ->
             "--set", f"server_url={town.mattermost.url}", "--set", f"team={TEAM}",
             "--secret", f"bot_token=env:{TOKEN}",
         )  # fmt: skip
+
+
+async def connect_mailbox(screen: Screen, town: Town, place: Place, environment: Mapping[str, str]) -> None:
+    """The mailbox; a later run finds it elsewhere, with another certificate. Raises DemoFailed."""
+    verb = "install" if place.is_new else "configure"
+    place.certificate.write_text(town.mailbox.certificate_pem)
+    own = (
+        "--set", f"username={MAILBOX}", "--set", f"notice_channel={CHANNEL}", "--set", "look_up_s=1",
+        "--set", "answers_per_sender_per_hour=1000", "--secret", f"bridge_password=env:{BRIDGE}",
+    ) if place.is_new else ()  # fmt: skip
+    async with screen.step(f"package proton-mail, {verb}d for {MAILBOX}".replace("installd", "installed")):
+        await command(
+            {**environment, BRIDGE: PASSWORD}, "package", verb, "proton-mail", "--org", ORG, *own,
+            "--set", f"imap_port={town.mailbox.imap.port}", "--set", f"smtp_port={town.mailbox.smtp.port}",
+            "--set", f"certificate_file={place.certificate}",
+        )  # fmt: skip
+
+
+async def approve(environment: Mapping[str, str], directive_id: str) -> None:
+    """As a person does who was told of a draft. Raises DemoFailed."""
+    await command(environment, "directives", "approve", directive_id, "--org", ORG)

@@ -1,4 +1,4 @@
-"""The outside of the demo: a Mattermost with people in it, and an order desk. Both on loopback, in this process."""
+"""The outside of the demo: a Mattermost with people in it, a mailbox, an order desk. All on loopback, in this process."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from fleetprompt.sandbox.demo.faults import DemoFailed
 from fleetprompt.sandbox.demo.place import Place
+from fleetprompt.sandbox.mailbox import SandboxMailbox, Submission
 from fleetprompt.sandbox.mattermost import LedgerEntry, Post, SandboxMattermost, SandboxUser
 from fleetprompt.sandbox.mattermost.server import ChannelRef
 from fleetprompt.sandbox.messages import Answer, Later, Request
@@ -22,6 +23,9 @@ AGENT: Final = "fleet"
 YOU: Final = "you"
 PEOPLE: Final = ("dana", "eli", YOU)
 OTHER_BOT: Final = "shipbot"
+MAILBOX: Final = "support@demo.example"
+NOTICE: Final = "A draft waits for a person"
+"""How the agent's account tells #support of a draft: that answers nobody."""
 LOOK_EVERY_S: Final = 0.02
 PATIENCE_S: Final = 60.0
 
@@ -49,6 +53,7 @@ class Town:
 
     def __init__(self, place: Place) -> None:
         self.mattermost = SandboxMattermost(place.port, place.posts)
+        self.mailbox = SandboxMailbox()
         self.desk = Desk()
         self._servers = AsyncExitStack()
 
@@ -56,6 +61,7 @@ class Town:
         await self._servers.__aenter__()
         try:
             await self._servers.enter_async_context(self.mattermost)
+            await self._servers.enter_async_context(self.mailbox)
             await self._servers.enter_async_context(self.desk)
         except OSError as error:
             raise DemoFailed(
@@ -79,6 +85,9 @@ class Town:
             server.create_user(name, is_bot=name in (AGENT, OTHER_BOT))
             server.add_to_channel(name, CHANNEL)
         server.direct_channel("eli", AGENT)
+        account = self.mailbox.create_account(MAILBOX)
+        for folder in account.folders.values():  # it is another mailbox than in the last run, and says so
+            folder.uid_validity = int(time.time())
 
     @property
     def agent(self) -> SandboxUser:
@@ -109,7 +118,18 @@ class Town:
         return self.mattermost.user(user_id).username
 
     def answers(self) -> list[LedgerEntry]:
-        """What the agent has posted since this run began, in order of arrival."""
+        """What the agent has answered since this run began, in order of arrival."""
+        return [entry for entry in self._of_agent() if not entry.message.startswith(NOTICE)]
+
+    def notices(self) -> list[str]:
+        """What #support was told of drafts since this run began."""
+        return [entry.message for entry in self._of_agent() if entry.message.startswith(NOTICE)]
+
+    def letters(self) -> list[Submission]:
+        """The mails that left, in order."""
+        return [one for one in self.mailbox.submissions if one.sent is not None]
+
+    def _of_agent(self) -> list[LedgerEntry]:
         agent_id = self.agent.id
         return [entry for entry in self.mattermost.ledger[self.began_after :] if entry.user_id == agent_id]
 

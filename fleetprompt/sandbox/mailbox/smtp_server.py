@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from typing import Any, AnyStr, Final, cast
 
@@ -12,6 +13,9 @@ from fleetprompt.sandbox.mailbox import certificate
 from fleetprompt.sandbox.mailbox.mailbox import Mailbox
 from fleetprompt.sandbox.mailbox.records import Account
 
+logging.getLogger("mail.log").setLevel(
+    logging.ERROR
+)  # aiosmtpd warns of its own deprecations, on the terminal
 WEATHER: Final = "554 5.0.0 Error: transaction failed, blame it on the weather: "
 MAX_BYTES: Final = 25 * 1024 * 1024
 
