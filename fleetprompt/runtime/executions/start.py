@@ -25,7 +25,7 @@ from fleetprompt.tenancy import TenantSession
 class NewExecution:
     """What an agent is to do. idempotency_key: one run for one trigger, however often it is seen.
 
-    input: {"text": the request, "author_kind", "person_id", "person_name", "sent_at_ms", ...}. actor: who asks.
+    input: {"text": the request, "author_kind", "person_id", "person_name", "sent_at_ms", "subject", ...}. actor: who asks.
     tainted: the request itself comes from a third party.
     """
 
