@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fleetprompt.sandbox.mailbox.records import PASSWORD as BRIDGE_PASSWORD
 from tests import killing, serving
 from tests.command_line import CommandLine, is_one_line
 from tests.mail_stage import DANA, FLEET, plain_text
 from tests.mailed import Post, post_office
+from tests.readme import Shell, blocks
 
 ORG = ("--org", "acme")
 
@@ -120,3 +123,24 @@ async def test_suppressed_addresses_are_listed_and_restored() -> None:
     assert [(row["address"], row["reason"]) for row in listed.rows] == [(DANA, "bounced 5.1.1")]
     assert (elsewhere.rows, again.code) == ([], 1)
     assert told["actor_kind"] == "human"
+
+
+@pytest.mark.slow
+async def test_the_readme_connects_a_mailbox(tmp_path: Path) -> None:
+    """Its block as it stands, but for where Bridge is."""
+    async with post_office() as post:
+        post.server.create_account("support@example.com")
+        (tmp_path / "cert.pem").write_text(post.server.certificate_pem)
+        instead = {
+            "BRIDGE_PASSWORD=...": f"BRIDGE_PASSWORD={BRIDGE_PASSWORD}",
+            "--set username": f"--set imap_port={post.server.imap.port} --set smtp_port={post.server.smtp.port}"
+            " --set username",
+        }
+        shell = Shell.opened(tmp_path, CommandLine.on(post.base.url), instead)
+        [connect] = blocks("Connect a real mailbox")
+        with killing.running(serving.serve, post.base.url, None):
+            said = await shell.ok(connect)
+            post.writes("help", to="support@example.com")
+            await post.directive("awaiting_approval")
+    assert "fail" not in said.out
+    assert "ok    sender support@example.com: may send" in said.out
