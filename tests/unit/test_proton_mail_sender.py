@@ -20,6 +20,16 @@ PASSED = (
 FAILED = (
     "Authentication-Results: mail.protonmail.ch; spf=fail; dmarc=fail (p=reject) header.from=customer.example"
 )
+AUTHORITY = "Authentication-Results: mail.protonmail.ch;"
+OF_DMARC = f"{AUTHORITY} dmarc=pass (p=none dis=none) header.from=customer.example"
+# As Proton writes them: one for each method, and one more for each further signature.
+GENUINE = [
+    OF_DMARC,
+    f"{AUTHORITY} spf=pass smtp.mailfrom=customer.example",
+    f"{AUTHORITY} arc=none smtp.remote-ip=192.0.2.1",
+    f"{AUTHORITY} dkim=pass (2048-bit key) header.d=customer.example",
+    f"{AUTHORITY} dkim=fail (Bad 0 bit rsa-sha256 signature.) header.d=list.example",
+]
 OURS = "<0123456789abcdef@acme.example>"
 
 
@@ -45,6 +55,15 @@ def event(raw: bytes, folder: str = "INBOX") -> MailReceived:
         (["Authentication-Results: mail.protonmail.ch (dmarc=pass); spf=pass"], "unverified"),
         (["Authentication-Results: mail.protonmail.ch.evil.example; dmarc=pass"], "unverified"),
         ([PASSED, "From: boss@acme.example"], "unverified"),
+        (GENUINE, "pass"),
+        ([one.replace("dmarc=pass", "dmarc=fail") for one in GENUINE], "fail"),
+        ([*GENUINE, f"{AUTHORITY} dmarc=fail"], "conflicting"),
+        ([f"{AUTHORITY} dmarc=fail", *GENUINE], "conflicting"),
+        # What a sender may choose of them: his envelope's address, a selector, a comment in it.
+        ([f"{AUTHORITY} spf=pass smtp.mailfrom=dmarc=pass@evil.example"], "unverified"),
+        ([f'{AUTHORITY} spf=pass smtp.mailfrom="x; dmarc=pass"@evil.example'], "unverified"),
+        ([f"{AUTHORITY} spf=pass (a (b) ; dmarc=pass) smtp.mailfrom=x"], "unverified"),
+        ([f'{AUTHORITY} dkim=fail ("(" x) header.d=x; dmarc=pass'], "unverified"),
     ],
 )
 def test_the_verdict_is_what_proton_asserts(headers: list[str], verdict: str) -> None:
@@ -69,6 +88,8 @@ def test_an_answer_that_would_go_elsewhere_is_noticed() -> None:
     ("header", "reason"),
     [
         ("Auto-Submitted: auto-replied", "auto_submitted"),
+        ("Auto-Submitted: no\r\nAuto-Submitted: auto-replied(vacation)", "auto_submitted"),
+        ("Precedence: first-class\r\nPrecedence: bulk", "precedence"),
         ("Auto-Submitted: auto-generated; x=y", "auto_submitted"),
         ("Precedence: bulk", "precedence"),
         ("Precedence: LIST", "precedence"),
