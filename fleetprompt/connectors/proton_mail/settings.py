@@ -99,7 +99,7 @@ class ProtonMailConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _reads_the_certificate(cls, given: Any) -> Any:
-        """The file is read here, once: workers elsewhere need not have it."""
+        """The file is read here, once, and forgotten: elsewhere that name may be another file, or none."""
         path = given.get("certificate_file") if isinstance(given, dict) else None
         if not path:
             return given
@@ -107,12 +107,10 @@ class ProtonMailConfig(BaseModel):
             with Path(path).open("rb") as file:
                 text = file.read(MAX_CERTIFICATE_BYTES).decode("ascii")
         except (OSError, ValueError) as error:
-            if given.get("certificate"):
-                return given
             raise ValueError(
                 f"certificate_file cannot be read ({type(error).__name__}); export it in Bridge: Settings, TLS certificates"
             ) from None
-        return {**given, "certificate": text}
+        return {**given, "certificate": text, "certificate_file": ""}
 
     @field_validator("since")
     @classmethod
