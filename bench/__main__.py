@@ -10,11 +10,12 @@ from typing import Final
 
 import structlog
 
-from bench import connections, fairness, growth, idle, ingest, jobs, mentions, tenants
+from bench import connections, fairness, growth, idle, ingest, jobs, mail, mentions, tenants
 from bench.figure import Figure, report
 from bench.server import durable_server
 from tests.connected import connected_house
 from tests.house import bare_house, fresh_house
+from tests.mailed import post_office
 from tests.town import town
 
 
@@ -31,6 +32,11 @@ async def _jobs() -> list[Figure]:
 async def _mentions() -> list[Figure]:
     async with town(install_it=False) as play:
         return await mentions.measure(play)
+
+
+async def _mail() -> list[Figure]:
+    async with post_office() as post:
+        return await mail.measure(post)
 
 
 async def _tenants() -> list[Figure]:
@@ -55,6 +61,7 @@ async def _connections() -> list[Figure]:
 MEASURES: Final[dict[str, Callable[[], Awaitable[list[Figure]]]]] = {
     "ingest": _ingest,
     "jobs": _jobs,
+    "mail": _mail,
     "mentions": _mentions,
     "idle": idle.measure,
     "tenants": _tenants,

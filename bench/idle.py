@@ -71,8 +71,8 @@ async def _idle_mb(run: CommandLine) -> float:
         await line(up, r"serves on")
         await asyncio.sleep(IDLE_S)
         held = sum(
-            _pss_kb(pid)
-            for pid in {*_descendants(up.pid), *_server(Path(run.settings["FLEETPROMPT_DATA_DIR"]))}
+            pss_kb(pid)
+            for pid in {*descendants(up.pid), *_server(Path(run.settings["FLEETPROMPT_DATA_DIR"]))}
         )
         assert await stopped(up) == 0
     return held / 1000
@@ -81,12 +81,13 @@ async def _idle_mb(run: CommandLine) -> float:
 def _server(data_dir: Path) -> set[int]:
     """The embedded server's processes; they are nobody's children, so that they can be shared."""
     pid = int((data_dir / "postgres" / "cluster" / "postmaster.pid").read_text().split("\n", 1)[0])
-    return {*_descendants(pid), _parent(pid)} - {1}
+    return {*descendants(pid), _parent(pid)} - {1}
 
 
-def _descendants(pid: int) -> set[int]:
+def descendants(pid: int) -> set[int]:
+    """The process and all that it started."""
     children = {child for child in _processes() if _parent(child) == pid}
-    return {pid}.union(*(_descendants(child) for child in children))
+    return {pid}.union(*(descendants(child) for child in children))
 
 
 def _processes() -> Iterator[int]:
@@ -101,8 +102,8 @@ def _parent(pid: int) -> int:
         return 0
 
 
-def _pss_kb(pid: int) -> int:
-    """What the process holds, shared pages by their share."""
+def pss_kb(pid: int) -> int:
+    """What the process holds, shared pages by their share; 0 for one that is gone. Linux only."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
