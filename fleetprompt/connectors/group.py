@@ -55,7 +55,7 @@ class GroupCommit(Generic[Work, Result]):
         asked: _Asked[Work, Result] = _Asked(work, size)
         self._waiting.append(asked)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._serve(), name="group commit")
+            self._begin()
         try:
             return await asked.answer
         except asyncio.CancelledError:
@@ -69,11 +69,18 @@ class GroupCommit(Generic[Work, Result]):
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._serve(), name="group commit")
+
     async def _serve(self) -> None:
-        while self._waiting:
-            self._under_way = self._next_group()
-            await self._settle(self._under_way)
-            self._under_way = []
+        try:
+            while self._waiting:
+                self._under_way = self._next_group()
+                await self._settle(self._under_way)
+                self._under_way = []
+        finally:
+            if any(not asked.answer.done() for asked in self._waiting):
+                self._begin()  # they came while an abandoned commit was being ended
 
     def _next_group(self) -> list[_Asked[Work, Result]]:
         """In order of coming; one that is larger than a group is a group of its own."""

@@ -122,3 +122,28 @@ async def test_with_its_last_caller_a_commit_ends() -> None:
     assert store.commits == []
     store.gate.set()
     assert await store.group.join(7, 1) == 70
+
+
+async def test_who_comes_while_an_abandoned_commit_is_being_ended_is_served() -> None:
+    """Ending a transaction takes a moment: the server is asked to cancel what it does."""
+    store, ending = Store(), asyncio.Event()
+
+    async def slow_to_end(numbers: Sequence[int]) -> list[int]:
+        try:
+            return await commit(numbers)
+        except asyncio.CancelledError:
+            ending.set()
+            await asyncio.sleep(0.05)
+            raise
+
+    commit, store.group._commit = store.group._commit, slow_to_end
+    first = await store.first_under_way()
+    first.cancel()
+    await ending.wait()
+    second = asyncio.create_task(store.group.join(7, 1))
+    await asyncio.wait([first])
+    assert not store.group.is_idle  # else its owner would forget it, and whoever waits in it
+    store.gate.set()
+    async with asyncio.timeout(2):
+        assert await second == 70
+    assert store.commits == [[7]]
