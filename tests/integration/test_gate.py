@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import update
 
@@ -79,6 +81,18 @@ async def test_an_approval_is_void_while_the_agent_is_paused() -> None:
             await set_agent_state(session, play.registry, "fleet", OPERATOR, AgentState.PAUSED)
             await approve(session, play.registry, held.id, OPERATOR)  # type: ignore[arg-type]
         await play.chat.wait_for(2)
+        assert play.holds.entries == []
+
+
+async def test_an_agent_that_is_paused_while_its_model_thinks_does_nothing_more() -> None:
+    """No approval is asked for here, so the directive begins where it is requested; it is checked all the same."""
+    async with stage(policies={"approval": {"*": "auto"}}) as play:
+        play.stub.script([replace(HOLD, delay_s=1.0), Reply.says("It was not done.")])
+        await play.says("hold 1042")
+        await play.stub.received(1)
+        async with play.house.tenancy.session(ACME) as session:
+            await set_agent_state(session, play.registry, "fleet", OPERATOR, AgentState.PAUSED)
+        await play.chat.wait_for(1)
         assert play.holds.entries == []
 
 

@@ -39,10 +39,10 @@ async def run_directive(registry: Registry, work: Work, directive_id: DirectiveI
 async def begin_directive(
     registry: Registry, work: Work, session: TenantSession, directive_id: DirectiveId
 ) -> Begun | None:
-    """The first transaction of a directive inside the one that asked for it."""
+    """The first transaction of a directive inside the one that asked for it; None where it cannot begin: its run says why."""
     directive = await session.get_one(Directive, directive_id)
     kind = registry.directives.get(directive.name)
-    if kind is None:
+    if kind is None or await _void(session, registry, directive) is not None:
         return None
     effects = await start(session, kind, directive)
     current = await next_effect(session, registry, kind, directive, effects)
