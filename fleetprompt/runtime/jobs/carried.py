@@ -117,17 +117,25 @@ class CarriedBroker(PgBroker):
         carried = self._read(messages)
         try:
             jobs = await dispatch.accept(self.database, self.worker, self.kinds(), carried, self.lease_s)
-            self._hold(jobs)
-            faults.reach("job.accepted")
-            left = {job: attempt for job, attempt in carried.items() if job not in {one.id for one in jobs}}
-            if left:
-                await dispatch.hand_back(self.database, self.kinds(), left)
         except Exception as error:  # noqa: BLE001 - the worker's edge: they are looked at again
             self.link.arrived[:0] = messages
             await pause(error)
             return []
+        self._hold(jobs)
+        faults.reach("job.accepted")
+        ours = {job.id for job in jobs}
+        await self._hand_back({job: attempt for job, attempt in carried.items() if job not in ours})
         await _acknowledge(messages)
         return jobs
+
+    async def _hand_back(self, left: Carried) -> None:
+        """What we hold runs all the same; what cannot be handed back now comes back when its time is over."""
+        if not left:
+            return
+        try:
+            await dispatch.hand_back(self.database, self.kinds(), left)
+        except Exception as error:  # noqa: BLE001 - the worker's edge
+            await pause(error)
 
     async def _refuse(self, messages: list[AckableMessage]) -> None:
         if messages:

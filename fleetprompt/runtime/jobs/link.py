@@ -97,8 +97,9 @@ class Link:
 
     async def _hold(self) -> None:
         """One connection, from its start to its end."""
-        carrier = await self._make()
+        carrier: Carrier | None = None
         try:
+            carrier = await self._make()
             async with asyncio.timeout(START_S):
                 await carrier.broker.startup()
             self._broken.clear()
@@ -106,7 +107,8 @@ class Link:
             await self._until_broken(carrier)
         finally:
             self._tell(None)
-            await close(carrier.broker)
+            if carrier is not None:
+                await close(carrier.broker)
 
     async def _until_broken(self, carrier: Carrier) -> None:
         parts = [
