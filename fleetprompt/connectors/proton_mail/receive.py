@@ -6,7 +6,7 @@ projected, when it belongs to a conversation of ours, and told by nobody.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
@@ -15,7 +15,13 @@ from sqlalchemy import select
 
 from adapters.contract import AuthorKind, Place
 from adapters.proton_mail import Mail, MailReceived
-from fleetprompt.connectors.conversations import Projected, find_conversations, known_messages, save_messages
+from fleetprompt.connectors.conversations import (
+    ConversationKey,
+    Projected,
+    find_conversations,
+    known_messages,
+    save_messages,
+)
 from fleetprompt.connectors.ingest import Source, Told
 from fleetprompt.connectors.proton_mail import names, raw
 from fleetprompt.connectors.proton_mail.payload import actor_kind, name_of, payload_of
@@ -37,6 +43,14 @@ class _Placed:
     found: Found | None = None
     message_id: UUID | None = None
 
+    def renamed(self, ids: Mapping[UUID, UUID]) -> _Placed:
+        """With other ids of conversations."""
+        if self.conversation_id is None or self.conversation_id not in ids:
+            return self
+        conversation_id = ids[self.conversation_id]
+        found = None if self.found is None else Found(conversation_id, self.found.by)
+        return _Placed(conversation_id, found, self.message_id)
+
 
 class MailBatch:
     """One transaction's mails of one installation."""
@@ -46,6 +60,7 @@ class MailBatch:
         self._registry = registry
         self._installation_id = installation_id
         self._threads = Threads()
+        self._begun: dict[ConversationKey, tuple[Place, UUID]] = {}
         self._own: frozenset[str] = frozenset()
 
     async def store(self, told: Sequence[Told]) -> list[Emitted | None]:
@@ -56,15 +71,16 @@ class MailBatch:
         self._threads = await Threads.read(self._session, self._installation_id, read)
         installation = await self._session.get(Installation, self._installation_id)
         self._own = own_addresses([installation] if installation is not None else [])
-        news: list[NewSignal] = []
         placed: list[_Placed] = []
-        for source, event in mails:
-            is_known = self._key(event) in known
-            place = _Placed() if is_known else await self._place(event)
-            placed.append(place)
-            if event.author.kind is not AuthorKind.SELF:
-                news.append(self._signal(source, event, place))
+        for _, event in mails:
+            placed.append(_Placed() if self._key(event) in known else self._place(event))
             known.add(self._key(event))
+        placed = await self._begin_conversations(placed)
+        news = [
+            self._signal(source, event, place)
+            for (source, event), place in zip(mails, placed, strict=True)
+            if event.author.kind is not AuthorKind.SELF
+        ]
         emitted = iter(await emit_many(self._session, self._registry, news))
         told_of = [None if event.author.kind is AuthorKind.SELF else next(emitted) for _, event in mails]
         await self._keep(mails, placed, told_of)
@@ -77,7 +93,7 @@ class MailBatch:
         query = select(Signal.dedupe_key).where(Signal.dedupe_key.in_([self._key(one) for one in events]))
         return {key for key in await self._session.scalars(query) if key is not None}
 
-    async def _place(self, event: MailReceived) -> _Placed:
+    def _place(self, event: MailReceived) -> _Placed:
         """What is set aside, and what a mailer says of a mail, is a fact but no part of a conversation."""
         mail, kind = event.mail, event.author.kind
         if mail is None or event.quarantine is not None or kind is AuthorKind.SYSTEM:
@@ -88,14 +104,25 @@ class MailBatch:
         found = self._threads.find(mail, is_ours=is_ours)
         if found is None and is_ours:
             return _Placed()
-        conversation_id = found.conversation_id if found is not None else await self._new_conversation(event)
+        conversation_id = found.conversation_id if found is not None else self._new_conversation(event)
         self._threads.learn(mail, conversation_id, _taking_part(mail, self._own))
         return _Placed(conversation_id, found, new_id())
 
-    async def _new_conversation(self, event: MailReceived) -> UUID:
+    def _new_conversation(self, event: MailReceived) -> UUID:
+        """Its id for the time being: all that a batch begins are made at once."""
         key = (names.fit(event.place.channel_id), names.fit(event.event_key))
         place = Place(key[0], event.place.channel_kind, key[1], clean_text(event.place.channel_name))
-        return (await find_conversations(self._session, self._installation_id, {key: place}))[key]
+        return self._begun.setdefault(key, (place, new_id()))[1]
+
+    async def _begin_conversations(self, placed: list[_Placed]) -> list[_Placed]:
+        """The same with the ids that hold: one may be there already, of a mail whose fact is not kept any more."""
+        if not self._begun:
+            return placed
+        places = {key: place for key, (place, _) in self._begun.items()}
+        there = await find_conversations(self._session, self._installation_id, places)
+        ids = {begun: there[key] for key, (_, begun) in self._begun.items()}
+        self._threads.rename(ids)
+        return [one.renamed(ids) for one in placed]
 
     def _signal(self, source: Source, event: MailReceived, place: _Placed) -> NewSignal:
         author, conversation_id = event.author, place.conversation_id

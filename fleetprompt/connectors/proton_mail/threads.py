@@ -103,6 +103,13 @@ class Threads:
                 known.add(address)
                 self.new_participants[conversation_id, address] = None
 
+    def rename(self, ids: Mapping[UUID, UUID]) -> None:
+        """Conversations have other ids than was said when they were learnt."""
+        self.named = {name: ids.get(one, one) for name, one in self.named.items()}
+        self.participants = {ids.get(one, one): found for one, found in self.participants.items()}
+        self.new_names = {name: (ids.get(one, one), by) for name, (one, by) in self.new_names.items()}
+        self.new_participants = {(ids.get(one, one), who): None for one, who in self.new_participants}
+
     async def save(self, session: TenantSession, installation_id: UUID) -> None:
         """What was learnt."""
         await save_names(session, installation_id, self.new_names)
