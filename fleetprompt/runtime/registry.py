@@ -82,11 +82,13 @@ class Speech(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Saying:
-    """A text to be said. execution_id: the run that says it."""
+    """A text to be said. execution_id: the run that says it. causation_id: what it follows from. key: names it once for all."""
 
     text: str
     speech: Speech = Speech.ANSWER
     execution_id: UUID | None = None
+    causation_id: UUID | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

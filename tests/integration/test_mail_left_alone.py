@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from fleetprompt.runtime.signals.replay import Chosen, replay
+from tests.connected import OPERATOR
+from tests.house import ACME
 from tests.mail_stage import FLEET
 from tests.mailed import post_office, serving
 
@@ -91,3 +94,20 @@ async def test_what_cannot_be_read_is_set_aside_visibly_with_its_bytes(raw: byte
     assert len(seen) == 2
     assert first["addressed"] is False or first["quarantine"] is None
     assert len(post.sent()) <= 2
+
+
+async def test_a_mail_for_a_paused_agent_is_left_to_people_visibly_and_answered_by_a_replay() -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        await post.rows("update agents set state = 'paused'")
+        async with serving(post):
+            post.writes("help")
+            (left,) = await post.signals("email.not_answered")
+            await post.quiet()
+            assert post.server.submissions == []
+            await post.rows("update agents set state = 'active'")
+            async with post.house.tenancy.session(ACME) as session:
+                chosen = Chosen([], "email.inbound.received", None, None)
+                await replay(session, post.house.registry, chosen, OPERATOR)
+            await post.mails(1)
+    assert "is paused" in json.loads(left["payload"])["reason"]

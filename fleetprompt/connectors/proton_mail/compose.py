@@ -5,6 +5,7 @@ Nothing but an answer leaves by mail: failures, questions for approval and notic
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,9 +16,11 @@ from fleetprompt.connectors.proton_mail.names import without_token
 from fleetprompt.connectors.proton_mail.payload import RECEIVED
 from fleetprompt.connectors.proton_mail.recipients import recipients_of
 from fleetprompt.connectors.proton_mail.settings import own_addresses
+from fleetprompt.connectors.proton_mail.wake import unanswered
 from fleetprompt.kernel.json import clean_text
 from fleetprompt.model import Conversation, Execution, Installation, Signal
-from fleetprompt.runtime.registry import Composed, Saying, Speech
+from fleetprompt.runtime.registry import Composed, Registry, Saying, Speech
+from fleetprompt.runtime.signals import emit
 from fleetprompt.tenancy import TenantSession
 
 DRAFT_LASTS_S: Final = 7 * 24 * 3600.0
@@ -50,10 +53,32 @@ class SendArguments(BaseModel):
         return value
 
 
-async def compose(session: TenantSession, conversation: Conversation, saying: Saying) -> Composed | None:
-    """The answer of a run to the mail that started it; None for everything else."""
-    if saying.speech is not Speech.ANSWER or saying.execution_id is None:
-        return None
+def composing(
+    registry: Registry,
+) -> Callable[[TenantSession, Conversation, Saying], Awaitable[Composed | None]]:
+    """The channel's `compose`. What would be a notice in a chat, such as a paused agent's, is told to people of ours."""
+
+    async def compose(session: TenantSession, conversation: Conversation, saying: Saying) -> Composed | None:
+        if saying.speech is Speech.NOTICE:
+            await _tell_people(session, registry, conversation, saying)
+        if saying.speech is not Speech.ANSWER or saying.execution_id is None:
+            return None
+        return await _answer(session, conversation, saying)
+
+    return compose
+
+
+async def _tell_people(
+    session: TenantSession, registry: Registry, conversation: Conversation, saying: Saying
+) -> None:
+    mail = await session.get(Signal, saying.causation_id) if saying.causation_id is not None else None
+    if mail is not None:
+        await emit(session, registry, unanswered(mail, saying.text))
+
+
+async def _answer(session: TenantSession, conversation: Conversation, saying: Saying) -> Composed | None:
+    """The answer of a run to the mail that started it."""
+    assert saying.execution_id is not None
     mail = await _answered(session, saying.execution_id)
     installation = await session.get(Installation, conversation.installation_id)
     if mail is None or installation is None:

@@ -140,8 +140,9 @@ async def _left(session: TenantSession, signal: Signal) -> str | None:
 
 
 async def _came_back(session: TenantSession, signal: Signal) -> str | None:
+    what = "came back" if signal.payload["is_permanent"] else "is late; its server goes on trying"
     return (
-        f"A mail to {', '.join(signal.payload['addresses'])} came back. "
+        f"A mail to {', '.join(signal.payload['addresses'])} {what}. "
         f"`fleetprompt directives show {signal.payload['directive_id']} --org {session.tenant}`, "
         f"`fleetprompt mail suppressed list --org {session.tenant}`"
     )

@@ -43,7 +43,7 @@ def answering(registry: Registry) -> Callable[[TenantSession, Signal], Awaitable
         if why is None:
             await wake(session, registry, signal)
         else:
-            await emit(session, registry, _unanswered(signal, why))
+            await emit(session, registry, unanswered(signal, why))
 
     return answer
 
@@ -105,7 +105,8 @@ async def _answers_in_thread(session: TenantSession, signal: Signal) -> int:
     return int(await session.scalar(runs) or 0)
 
 
-def _unanswered(signal: Signal, why: str) -> NewSignal:
+def unanswered(signal: Signal, why: str) -> NewSignal:
+    """The fact that a mail is left to people, once for each. why: a word, or a sentence."""
     name = STOPPED if why == "thread_cap" else NOT_ANSWERED
     return NewSignal(
         name,

@@ -99,7 +99,8 @@ async def say(
     channel = registry.channels.get(installation.package) if installation is not None else None
     if channel is None or not text.strip():
         return None
-    composed = await _compose(session, channel, conversation, Saying(text, speech, links.get("execution_id")))
+    saying = Saying(text, speech, links.get("execution_id"), links.get("causation_id"), key)
+    composed = await _compose(session, channel, conversation, saying)
     if composed is None:
         return None
     new = NewDirective(
