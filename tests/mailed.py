@@ -134,7 +134,7 @@ class Post:
 
 def read(raw: bytes) -> EmailMessage:
     """A mail, parsed."""
-    return cast(EmailMessage, message_from_bytes(raw, policy=default))
+    return message_from_bytes(raw, policy=default)
 
 
 def header_lines(raw: bytes, name: str) -> str:

@@ -35,7 +35,7 @@ async def test_a_customer_cannot_make_a_tool_change_anything_and_never_reads_of_
             await post.quiet()
             assert (list(desk.ledger), post.server.submissions) == ([], [])
             async with post.house.tenancy.session(ACME) as session:
-                await decide.approve(session, post.house.registry, DirectiveId(hold["id"]), OPERATOR)  # type: ignore[index]
+                await decide.approve(session, post.house.registry, DirectiveId(hold["id"]), OPERATOR)
             (sent,) = await post.mails(1)
             (run,) = await post.rows("select tainted, input from executions")
     assert run["tainted"] is True
@@ -74,7 +74,7 @@ async def test_what_a_person_of_ours_writes_by_hand_joins_the_thread_and_lifts_t
                     "select * from messages where author_kind = 'self' and directive_id is null"
                 )
 
-            (message,) = await until(joined, 30)  # type: ignore[misc]
+            (message,) = await until(joined, 30)
             ours = await post.rows("select text from messages where author_kind = 'self'")
             post.server.skip(2)
             post.writes("thanks, and now?", headers=[f"References: {first.message_id}"])
