@@ -128,7 +128,7 @@ async def test_a_job_handed_back_is_again_the_head_of_its_lane(house: House) -> 
 async def test_a_dead_head_lets_its_lane_go_on(house: House) -> None:
     await add(house, noted("head", lane="l"), noted("behind", lane="l", position=1))
     [job] = await taken(house)
-    await claim.die(house.database, job.fence("w"), "no")
+    await claim.die(house.database, job.fence("w"), job.kind, "no")
     assert await take(house) == ["behind"]
 
 

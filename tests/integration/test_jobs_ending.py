@@ -232,7 +232,7 @@ async def test_a_lost_claim_changes_nothing(house: House) -> None:
     await house.rows("update public.job set worker = 'another', attempt = 2")
     assert await run_job(house.tenancy, registry_of().jobs, "w", job) == "fenced"
     for end in (
-        claim.die(house.database, job.fence("w"), "x"),
+        claim.die(house.database, job.fence("w"), job.kind, "x"),
         claim.release(house.database, "w", [job.fence("w")]),
     ):
         await end

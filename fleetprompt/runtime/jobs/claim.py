@@ -114,7 +114,7 @@ from dead where state = 'dead' and kind <> 'job.died' on conflict do nothing
 _DIE = text(f"""
 with dead as (
     update public.job set state = 'dead', worker = null, lease_until = null, last_error = :error, finished_at = now()
-    where id = :id and attempt = :attempt and worker = :worker and state = 'running'
+    where id = :id and attempt = :attempt and worker = :worker and state = 'running' and kind = :kind
     returning *)
 {_DEATH_NOTICE}
 """)
@@ -212,10 +212,13 @@ async def postpone(database: Database, fence: Fence, delay_s: float, error: str,
         await connection.execute(_POSTPONE, {**_one(fence), **values})
 
 
-async def die(database: Database, fence: Fence, error: str) -> None:
-    """Make it a dead letter, and tell whoever waits for it by a job `job.died` in the same transaction."""
+async def die(database: Database, fence: Fence, kind: str, error: str) -> None:
+    """Make it a dead letter, and tell whoever waits for it by a job `job.died` in the same transaction.
+
+    Not what it went on as (of another kind) in a commit whose answer was lost: that is left to its lease.
+    """
     async with database.at_once() as connection:
-        await connection.execute(_DIE, {**_one(fence), "error": error[:500]})
+        await connection.execute(_DIE, {**_one(fence), "kind": kind, "error": error[:500]})
 
 
 async def reap(database: Database) -> int:

@@ -98,7 +98,7 @@ async def _record(work: Work, error: Exception) -> str:
 
 async def _write_down(work: Work, error: str, *, hopeless: bool) -> str:
     if hopeless or work.last_attempt:
-        await claim.die(work.tenancy.database, work.fence, error)
+        await claim.die(work.tenancy.database, work.fence, work.kind, error)
         return "dead"
     await claim.postpone(work.tenancy.database, work.fence, backoff_s(work.tries), error, forgive=False)
     return "failed"

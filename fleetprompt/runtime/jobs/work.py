@@ -123,12 +123,16 @@ class Work:
                 await enqueue(session, job)
                 continue
             successor = self._as(job, row)
-            begun = await kind.begin(successor, session) if kind.begin and self.tries == 1 else None
+            begun = await kind.begin(successor, session) if kind.begin and self._may_begin(job) else None
             await session.flush()
             if begun is None or begun.rest is not None:
                 successor.rest = begun.rest if begun else None
                 return successor
         return None
+
+    def _may_begin(self, job: NewJob) -> bool:
+        """Whoever a job runs for is looked at before it runs (`people.require_acting_user`), so not in here."""
+        return self.tries == 1 and "user_id" not in job.args
 
     def _as(self, job: NewJob, row: Mapping[str, Any]) -> Work:
         limit = self.fence.attempt - 1 + job.max_attempts
