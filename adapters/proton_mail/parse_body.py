@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from selectolax.lexbor import LexborHTMLParser
+
 from adapters.proton_mail.mail import Attachment, decoded
 from adapters.proton_mail.parse_attachments import attachment
 from adapters.proton_mail.parse_charset import clean_text, to_text
@@ -93,7 +95,10 @@ class BodyReader:
         if not html:
             return text, ""
         is_enough = text.strip() and all(_has_sibling(part, plain) for part in html)
-        seen = [visible_text(self.content(part)) for part in html]
+        pages = [self.content(part) for part in html]
+        if is_enough and len(text) * MUCH_SHORTER > 2 * sum(map(_text_length, pages)):
+            return text, ""  # for sure, and the layout need not be worked out
+        seen = [visible_text(page) for page in pages]
         rich = "\n\n".join(one.text for one in seen if one.text)
         if is_enough and len(text) * MUCH_SHORTER > len(rich):
             return text, ""
@@ -107,7 +112,15 @@ class BodyReader:
             return True
         if any(one.name.lower() in _ENCRYPTED_NAMES for one in attachments) and len(text) < 500:
             return True
-        return bool(_UNDECRYPTED.search(text[:2000])) and len(text) < 20_000
+        begins = text[:2000]
+        may_be = len(text) < 20_000 and any(word in begins.lower() for word in ("decrypt", "begin pgp"))
+        return may_be and bool(_UNDECRYPTED.search(begins))
+
+
+def _text_length(page: str) -> int:
+    """Of all its text, what is hidden included."""
+    body = LexborHTMLParser(page).body
+    return 0 if body is None else len(body.text())
 
 
 def _has_sibling(part: Part, others: list[Part]) -> bool:

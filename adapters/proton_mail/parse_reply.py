@@ -11,9 +11,8 @@ from adapters.proton_mail.parse_limits import within
 
 SECONDS: Final = 1.5
 READ_CHARS: Final = 60_000
-BEHIND_CHARS: Final = (
-    4_000  # the library takes time with the square of what it reads; what is new ends near the first sign
-)
+# The library takes time with the square of what it reads; what is new ends near the first sign, mostly very near.
+BEHIND_CHARS: Final = (600, 4_000)
 LANGUAGES: Final = ["en", "de", "fr", "es", "it", "nl", "pl"]
 _LIBRARY: Final = EmailReplyParser(languages=list(LANGUAGES))
 _FORWARDED = re.compile(
@@ -76,10 +75,14 @@ def _by_library(text: str, folded: str) -> str:
     sign = _SIGN.search(text[:READ_CHARS]) if _has(folded, _WORDS) else None
     if sign is None:
         return text
-    near = text[: sign.start() + BEHIND_CHARS]
-    reply = str(_LIBRARY.parse_reply(near) or "").strip()
-    # All of it was new as far as the library saw: then so is the rest.
-    return text if _bare_length(reply) == _bare_length(near) else reply
+    for behind in BEHIND_CHARS:
+        near = text[: sign.start() + behind]
+        reply = str(_LIBRARY.parse_reply(near) or "").strip()
+        if _bare_length(reply) < _bare_length(near):
+            return reply
+        if len(near) == len(text):
+            break
+    return text  # all of it was new as far as the library saw: then so is the rest
 
 
 def _has(folded: str, words: tuple[str, ...]) -> bool:
