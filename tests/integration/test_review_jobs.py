@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -10,6 +11,7 @@ import pytest
 
 from fleetprompt.runtime.jobs import NewJob, claim, enqueue
 from fleetprompt.runtime.jobs.run import run_job
+from fleetprompt.runtime.jobs.sleeper import Sleeper
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import NewSignal, emit
 from fleetprompt.runtime.signals.emit import SYSTEM
@@ -119,3 +121,27 @@ async def test_a_tenant_cannot_add_a_job_that_stands_in_anothers_way(house: Hous
     for foreign in ("globex:conversation:1", "acme", "acme_two:x"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await house.tenant_rows(ACME, sql, foreign)
+
+
+async def test_who_lies_down_while_a_heartbeat_says_that_it_is_up_says_so_again(house: House) -> None:
+    """Else nobody would notify it, and it would sleep until its poll."""
+    await house.rows("insert into public.worker (id, idle, host, pid) values ('w', false, '', 0)")
+    sleeper, bell = Sleeper(house.database, "w"), asyncio.Event()
+    sleeper.bells.append(bell)
+    is_idle = sleeper.at_heartbeat()
+    assert not is_idle
+    assert not await sleeper.lie_down()  # is about to sleep, and says so
+    await house.rows("update public.worker set idle = $1", is_idle)  # the heartbeat's statement comes last
+    sleeper.beat(idle=is_idle)
+    assert bell.is_set()
+    assert not await sleeper.lie_down()
+    assert await house.value("select idle from public.worker")
+
+
+async def test_a_heartbeat_that_failed_has_told_nobody_that_we_sleep(house: House) -> None:
+    await house.rows("insert into public.worker (id, idle, host, pid) values ('w', false, '', 0)")
+    sleeper = Sleeper(house.database, "w")
+    sleeper.rested = True
+    assert sleeper.at_heartbeat()  # and Postgres is away
+    assert not await sleeper.lie_down()
+    assert await house.value("select idle from public.worker")

@@ -56,9 +56,16 @@ class Sleeper:
         self.asleep = False
 
     def at_heartbeat(self) -> bool:
-        """What a heartbeat says of us: idle, unless we were up all the time since the last; then no commit need wake us."""
-        self.idle, self.rested = self.rested or self.asleep, self.asleep
-        return self.idle
+        """What it is to say of us: idle, unless we were up all the time since the last; then no commit need wake us."""
+        says_idle, self.rested = self.rested or self.asleep, self.asleep
+        self.idle = self.idle and says_idle
+        return says_idle
+
+    def beat(self, *, idle: bool) -> None:
+        """The heartbeat is written, perhaps over what we said meanwhile as we lay down: then say it again."""
+        if self.idle and not idle:
+            self.ring()
+        self.idle = idle
 
     def ring(self) -> None:
         """Wake whoever sleeps here."""

@@ -136,9 +136,10 @@ class Worker:
             await asyncio.sleep(period_s)
 
     async def _enlist(self) -> None:
+        is_idle = self.broker.sleeper.at_heartbeat()
         values = {
             "id": self.id,
-            "idle": self.broker.sleeper.at_heartbeat(),
+            "idle": is_idle,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "slots": self.settings.worker_slots,
@@ -146,6 +147,7 @@ class Worker:
         }
         async with self.tenancy.database.at_once() as connection:
             await connection.execute(_ENLIST, values)
+        self.broker.sleeper.beat(idle=is_idle)
 
     async def _wind_up(self, loops: list[asyncio.Task[None]]) -> None:
         """Cancel what still runs, then release it: another worker goes on at once."""
