@@ -11,6 +11,7 @@ from inscriptis import get_text  # type: ignore[import-untyped]
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from adapters.proton_mail.parse_limits import within
+from adapters.proton_mail.parse_style import has_size, hides, hiding, shrinks, squeezed
 
 SECONDS: Final = 2.5
 NOT_TEXT: Final = (
@@ -21,14 +22,6 @@ QUOTES: Final = (
     ".gmail_quote,.gmail_extra,.protonmail_quote,.yahoo_quoted,.moz-cite-prefix,blockquote[type=cite],"
     "#divRplyFwdMsg,#appendonsend,.OutlookMessageHeader,#mail-editor-reference-message-container,#isForwardContent"
 )
-MAX_RULES: Final = 200
-_RULE = re.compile(r"([^{}@]{1,200})\{([^{}]{0,2000})\}")
-_HIDDEN = re.compile(
-    r"display:none|visibility:(?:hidden|collapse)|font-size:0*(?:\.0+)?(?:px|pt|em|rem|%)?(?:;|$|!)|opacity:0*(?:\.0+)?(?:;|$|!)"
-    r"|mso-hide:all|(?:text-indent|left|top|margin-left|margin-top):-\d{3,}|font-size:(?:0?\.\d+|1)(?:px|pt)(?:;|$|!)"
-    r"|clip:rect\((?:0|1px)|clip-path:inset\((?:50|100)%|transform:scale\(0\)|color:transparent|(?:max-)?width:0(?:px)?(?:;|$)"
-)
-_NO_HEIGHT = re.compile(r"(?:^|;)(?:max-)?height:0(?:px)?(?:;|$|!)")
 _COLOR = re.compile(r"(?:^|;)color:([^;!]+)")
 _BACKGROUND = re.compile(r"(?:^|;)background(?:-color)?:([^;!]+)")
 _WHITE: Final = {"#fff", "#ffffff", "white", "rgb(255,255,255)", "rgba(255,255,255,1)", "#fefefe"}
@@ -55,9 +48,33 @@ def visible_text(html: str) -> Visible:
 
 
 def _remove_hidden(tree: LexborHTMLParser) -> None:
-    named = [node for selector in [NOT_TEXT, *_hiding_selectors(tree)] for node in _selected(tree, selector)]
-    styled = [node for node in tree.css("[style],font[color],font[size]") if _is_hidden(node)]
-    _remove([*named, *styled])
+    rules = hiding(node.text() for node in tree.css("style") if not _is_of_paper(node))
+    styled = tree.css("[style],font[color],font[size]")
+    _remove_tiny([node for node in styled if shrinks(_style(node))])
+    _remove_tiny([node for selector, style in rules if shrinks(style) for node in _selected(tree, selector)])
+    selectors = [NOT_TEXT, *(selector for selector, style in rules if hides(style))]
+    named = [node for selector in selectors for node in _selected(tree, selector)]
+    _remove([*named, *(node for node in styled if _is_hidden(node))])
+
+
+def _is_of_paper(sheet: LexborNode) -> bool:
+    return (sheet.attributes.get("media") or "").strip().lower() == "print"
+
+
+def _remove_tiny(nodes: list[LexborNode]) -> None:
+    """Take their text out, but for what has a size of its own: layouts set nothing for a row, and then each cell."""
+    waiting = [node for node in nodes if node.tag not in ("html", "body")]
+    seen: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        if node.mem_id in seen:
+            continue
+        seen.add(node.mem_id)
+        for child in list(node.iter(include_text=True)):
+            if child.tag == "-text":
+                child.decompose()
+            elif not has_size(_style(child)) and not (child.tag == "font" and child.attributes.get("size")):
+                waiting.append(child)
 
 
 def _remove(nodes: list[LexborNode]) -> None:
@@ -76,19 +93,6 @@ def _is_inside(node: LexborNode, named: Container[int]) -> bool:
     return False
 
 
-def _hiding_selectors(tree: LexborHTMLParser) -> list[str]:
-    """Selectors of the mail's own style sheets whose rules hide."""
-    sheets = " ".join(node.text() for node in tree.css("style"))[:200_000]
-    sheets = re.sub(r"/\*.{0,5000}?\*/|<!--|-->", "", sheets, flags=re.DOTALL)
-    sheets = re.sub(
-        r"@media[^{]{0,500}print[^{]{0,500}\{(?:[^{}]{0,2000}\{[^{}]{0,2000}\}){0,50}[^{}]{0,500}\}",
-        "",
-        sheets,
-    )
-    rules = _RULE.findall(sheets)[:MAX_RULES]
-    return [selector.strip() for selector, style in rules if _hides(_squeezed(style))]
-
-
 def _selected(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
     """Selectors of a stranger may be anything."""
     if re.fullmatch(r"(?:\*|html|body)", selector.strip(), re.IGNORECASE):
@@ -102,22 +106,16 @@ def _selected(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
 def _is_hidden(node: LexborNode) -> bool:
     if node.tag in ("html", "body"):
         return False
+    style = _style(node)
+    return hides(style) or _is_unreadable(node, style)
+
+
+def _style(node: LexborNode) -> str:
+    """A node's own."""
     attributes = node.attributes
-    style = _squeezed(attributes.get("style") or "")
+    style = squeezed(attributes.get("style") or "")
     color = (attributes.get("color") or "").strip().lower()
-    if color and not _COLOR.search(style):
-        style += f";color:{color}"
-    return _hides(style) or _is_unreadable(node, style)
-
-
-def _squeezed(style: str) -> str:
-    return re.sub(r"\s+", "", re.sub(r"/\*.{0,500}?\*/", "", style)).lower()
-
-
-def _hides(style: str) -> bool:
-    if _HIDDEN.search(style):
-        return True
-    return "overflow:hidden" in style and _NO_HEIGHT.search(style) is not None
+    return f"{style};color:{color}" if color and not _COLOR.search(style) else style
 
 
 def _is_unreadable(node: LexborNode, style: str) -> bool:
@@ -133,7 +131,7 @@ def _is_unreadable(node: LexborNode, style: str) -> bool:
 def _has_background(node: LexborNode | None) -> bool:
     while node is not None:
         attributes = node.attributes
-        behind = _BACKGROUND.search(_squeezed(attributes.get("style") or ""))
+        behind = _BACKGROUND.search(squeezed(attributes.get("style") or ""))
         color = behind[1] if behind else (attributes.get("bgcolor") or "").strip().lower()
         if color and color not in (*_WHITE, "none", "transparent", "inherit"):
             return True

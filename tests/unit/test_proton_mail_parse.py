@@ -57,10 +57,31 @@ def shown(html: str) -> str:
         "<title>SECRET</title>",
         '<div style="display:/**/none">SECRET</div>',
         '<div style="display:none"><p style="display:block">SECRET</p></div>',
+        '<p style="dis\\70 lay:none">SECRET</p>',
+        '<p style="font-size:0.01em">SECRET</p>',
+        '<p style="font:0/0 a">SECRET</p>',
+        '<p style="opacity:.01">SECRET</p>',
+        '<p style="color:rgba(0,0,0,0)">SECRET</p>',
+        '<div style="width:0;overflow:hidden">SECRET</div>',
+        '<div style="font-size:0">SECRET<b style="font-size:1em">SECRET</b><b size=3><i>SECRET</i></b></div>',
+        f"<style>{'.a{color:red}' * 300}.x{{display:none}}</style><p class=x>SECRET</p>",
+        f"<style>.x{{--a:{'a' * 3000};display:none}}</style><p class=x>SECRET</p>",
+        f"<style>/*{'a' * 6000}{{*/.x{{display:none}}</style><p class=x>SECRET</p>",
+        f"<style>.{'b' * 300},.x{{display:none}}</style><p class=x>SECRET</p>",
+        '<style>.a{content:"/*"}.x{display:none}.b{content:"*/"}</style><p class=x>SECRET</p>',
+        '<style>.a{content:";@media print{;@media print{"}.x{display:none}</style><p class=x>SECRET</p>',
+        "<style>@media screen{@media all{.x{display:none}}}</style><p class=x>SECRET</p>",
     ],
 )
 def test_hidden_text_does_not_reach_the_model(hidden: str) -> None:
     assert shown(f"<html><body><p>Where is my order?</p>{hidden}</body></html>") == "Where is my order?"
+
+
+@pytest.mark.parametrize("style", ["a{}" * 100_000, ".x{display:none}" * 2_000])
+def test_more_style_than_is_read_hides_nothing_in_silence(style: str) -> None:
+    found = parse(page(f"<style>{style}</style><p class=x>SECRET</p>"), (FLEET,), LIMITS)
+    assert isinstance(found, Quarantine)
+    assert found.reason == "too_much_style"
 
 
 def test_what_is_hidden_inside_what_is_hidden_is_removed_once() -> None:
@@ -81,6 +102,13 @@ def test_what_is_hidden_inside_what_is_hidden_is_removed_once() -> None:
         '<p style="opacity:0.9">Where is my order?</p>',
         "<style>@media print{p{display:none}}</style><p>Where is my order?</p>",
         '<p style="line-height:0;height:0">Where is my order?</p>',
+        # As pasted from a word processor of the web, and as mails are laid out by generators.
+        '<span style="font-size:11pt;background-color:transparent">Where is my order?</span>',
+        '<p style="border-color:transparent;border-width:0;min-width:0">Where is my order?</p>',
+        '<td style="font-size:0px"><!-- --><div><b style="font:bold 13px arial">Where is my order?</b></div></td>',
+        '<td style="font-size:0px"><font size="2">Where is my order?</font></td>',
+        '<style media="print">p{display:none}</style><p>Where is my order?</p>',
+        f"<style>{'a' * 190_000}</style><p>Where is my order?</p>",  # once, and not for each letter
     ],
 )
 def test_what_a_person_sees_is_kept(seen: str) -> None:
