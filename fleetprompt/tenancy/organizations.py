@@ -29,8 +29,14 @@ from fleetprompt.model.states import OrganizationState, fault_point
 from fleetprompt.tenancy.roles import role_script, schema_script
 from fleetprompt.tenancy.slugs import parse_slug, role_name, schema_name
 
-ROLE_CLASHES = (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
-"""Roles belong to the whole server: a tenant made there at the same instant shows as "tuple concurrently updated"."""
+ROLE_CLASHES = (
+    asyncpg.InternalServerError,
+    asyncpg.UniqueViolationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.UndefinedObjectError,
+)
+"""Roles belong to the whole server: a tenant made there at the same instant shows as "tuple concurrently updated", or
+its role as "does not exist" to a backend that looked for it just before."""
 LOCK_WAIT_S = 10
 """An open transaction of the tenant is waited for so long; its other transactions wait behind us."""
 ROLE_WAITS_S = (0.05, 0.1, 0.2, 0.4)

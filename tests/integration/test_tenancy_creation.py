@@ -95,7 +95,7 @@ async def test_a_clash_on_the_roles_of_the_server_is_tried_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Roles belong to the whole server, so a tenant of another database can be in the way for a moment."""
-    clashes = iter(["XX000", "23505", "40P01"])
+    clashes = iter(["XX000", "23505", "40P01", "42704"])
     real = organizations._advance
 
     async def clash(connection: Any, slug: TenantSlug) -> bool:
