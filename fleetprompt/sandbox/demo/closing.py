@@ -44,7 +44,7 @@ def _show_posts(stage: Scene, threads: Threads) -> None:
     screen.heading(f"Direct messages of eli and {AGENT}")
     for post in town.posts(town.mattermost.direct_channel("eli", AGENT)):
         transcript.show_post(post)
-    screen.heading(f"The mail thread, as {INES} reads it")
+    screen.heading(f"The mail: on the left what #{CHANNEL} was told, on the right what {INES} reads")
     stage.letters.show(screen)
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import email
 import re
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import formatdate, make_msgid
+from itertools import zip_longest
 from typing import Final
 
 from fleetprompt.sandbox.demo import verdict
-from fleetprompt.sandbox.demo.screen import BOLD, CYAN, DIM, Screen
-from fleetprompt.sandbox.demo.town import MAILBOX, Town, until
+from fleetprompt.sandbox.demo.screen import DIM, Screen, wrapped
+from fleetprompt.sandbox.demo.town import AGENT, MAILBOX, Town, until
 from fleetprompt.sandbox.demo.transcript import plain
 from fleetprompt.sandbox.demo.verdict import Count
 
@@ -32,7 +32,6 @@ class Letters:
     town: Town
     asked: bytes = b""
     draft_id: str = ""
-    written_at_s: float = field(default_factory=time.time)
 
     def write(self) -> None:
         """Ines writes to the team."""
@@ -40,7 +39,7 @@ class Letters:
         mail["From"], mail["To"], mail["Subject"] = f"Ines <{INES}>", MAILBOX, SUBJECT
         mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain="customer.example")
         mail.set_content(f"{WORDS}\n")
-        self.asked, self.written_at_s = mail.as_bytes(), time.time()
+        self.asked = mail.as_bytes()
         self.town.mailbox.deliver(MAILBOX, self.asked)
 
     @property
@@ -70,11 +69,13 @@ class Letters:
         return verdict.Count(1, lost, doubled, tuple("a mail outside of her thread" for _ in range(others)))
 
     def show(self, screen: Screen) -> None:
-        """As Ines's mail program shows it."""
-        _show(screen, "ines", self.asked, self.written_at_s)
-        for one in self.town.letters():
-            assert one.sent is not None
-            _show(screen, "support", one.sent, time.time(), reply_to=self.message_id)
+        """What the team read beside what Ines's mail program shows."""
+        half = (screen.width - 5) // 2
+        left = _column(half, [(AGENT, plain(text)) for text in self.town.notices()])
+        answers = [_shown(one.sent or b"", self.message_id) for one in self.town.letters()]
+        right = _column(half, [("ines", _shown(self.asked)), *(("support", text) for text in answers)])
+        for first, second in zip_longest(left, right, fillvalue=""):
+            screen.write(f"  {first:<{half}} {screen.styled('|', DIM)} {second}".rstrip())
 
 
 def _is_answer(raw: bytes, message_id: str) -> bool:
@@ -93,13 +94,17 @@ def _text(mail: EmailMessage) -> str:
     return re.sub(r"<[^>]+>", "", str(content)).replace("\r", "").strip()
 
 
-def _show(screen: Screen, name: str, raw: bytes, at_s: float, reply_to: str = "") -> None:
+def _shown(raw: bytes, reply_to: str = "") -> str:
+    """Subject and text; reply_to: the mail in whose thread it has to stand."""
     mail = _read(raw)
-    moment = time.strftime("%H:%M:%S", time.localtime(at_s))
-    shown_name = screen.styled(f"{name:<8}", BOLD, *([CYAN] if name == "support" else []))
-    lead = f"  {screen.styled(moment, DIM)}  {shown_name} "
-    indent = " " * (2 + 8 + 2 + 8 + 1)
-    screen.say(f"{mail['Subject']}", indent=indent, first=lead)
-    if reply_to and reply_to in str(mail["In-Reply-To"]):
-        screen.say("(in the thread of her mail)", indent=indent, style=DIM)
-    screen.say(plain(_text(mail)), indent=indent)
+    is_in_thread = bool(reply_to) and reply_to in str(mail["In-Reply-To"])
+    thread = "\n(in the thread of her mail)" if is_in_thread else ""
+    return f"{mail['Subject']}{thread}\n\n{plain(_text(mail))}"
+
+
+def _column(width: int, said: Sequence[tuple[str, str]]) -> list[str]:
+    """Names, and below each what was said, in lines of this width."""
+    lines: list[str] = []
+    for name, text in said:
+        lines += [f"{name}:", *(f"  {line}" for line in wrapped(text, width - 2)), ""]
+    return lines
