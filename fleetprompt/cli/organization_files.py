@@ -68,12 +68,9 @@ def import_(file: Path, slug: str | None) -> None:
 
 def _require_key(house: House, file: Path, slug: str | None) -> None:
     """Raises WrongMasterKey before anything is stored that could not be opened."""
-    import base64
+    from fleetprompt.tenancy.restore import open_organization, wrapped_key_of
 
-    from fleetprompt.database.archive import ArchiveReader
-    from fleetprompt.tenancy.export import FORMAT, VERSION
-
-    with ArchiveReader(file, FORMAT, VERSION) as archive:
-        key, own = archive.about["wrapped_key"], archive.about["slug"]
+    with open_organization(file) as archive:
+        key, own = wrapped_key_of(archive), archive.about["slug"]
     if key is not None and slug in (None, own):
-        house.master_key.unwrap(own, base64.b64decode(key))
+        house.master_key.unwrap(own, key)

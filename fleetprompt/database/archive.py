@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -20,6 +21,21 @@ from fleetprompt.kernel.errors import Conflict, InvalidInput, Unavailable
 
 MANIFEST = "manifest.json"
 CHUNK_BYTES = 1 << 20
+MAX_MANIFEST_BYTES = 64 << 20
+"""A hundred tables of some thousand organizations; the file may be a stranger's, and a zip unfolds to anything."""
+MAX_LINE_BYTES = 1 << 30
+"""Postgres writes no longer text."""
+DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a zip raises that is none, is cut off, or was changed; an encrypted one among them."""
 COMPRESSION = 1  # the fastest; text shrinks to a fifth already
 
 
@@ -68,9 +84,12 @@ class ArchiveWriter:
         if self.path.exists():
             raise Conflict(f"{self.path} exists already.", "Name another file, or move that one away.")
         try:
-            handle = os.open(self._draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+            self._draft.unlink(missing_ok=True)  # a death's, or somebody's link to another file
+            handle = os.open(self._draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except OSError as error:
-            raise Unavailable(f"{self.path} cannot be written: {error.strerror}.", "Name another place.") from error
+            raise Unavailable(
+                f"{self.path} cannot be written: {error.strerror}.", "Name another place."
+            ) from error
         self._file = os.fdopen(handle, "wb")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION)
         return self
@@ -113,18 +132,24 @@ class ArchiveReader:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
-            self.about: dict[str, Any] = json.loads(self._zip.read(MANIFEST))
         except FileNotFoundError as error:
             raise InvalidInput(f"There is no file {path}.", "Mend the name.") from error
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InvalidInput(f"{path} is no export of FleetPrompt, or is damaged.", "Export anew.") from error
-        if self.about.get("format") != kind or self.about.get("version") != version:
+        except DAMAGE as error:
+            raise _no_export(path) from error
+        try:
+            self.about, self.parts = _manifest(self._zip)
+            self._require(kind, version)
+        except (*DAMAGE, TypeError, AttributeError) as error:
             self.close()
-            raise InvalidInput(f"{path} is no {kind} of version {version}.", f"It is a {self.about.get('format')}.")
-        self.parts = [
-            Part(one["file"], one["table"], tuple(one["columns"]), one["rows"], one["sha256"])
-            for one in self.about["tables"]
-        ]
+            raise _no_export(path) from error
+        except InvalidInput:
+            self.close()
+            raise
+
+    def _require(self, kind: str, version: int) -> None:
+        if self.about.get("format") != kind or self.about.get("version") != version:
+            is_of = str(self.about.get("format"))[:60]
+            raise InvalidInput(f"{self.path} is no {kind} of version {version}.", f"It is a {is_of!r}.")
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +161,7 @@ class ArchiveReader:
         """Close the file."""
         self._zip.close()
 
-    def chunks(self, part: Part) -> Iterator[bytes]:
+    def chunks(self, part: Part) -> Generator[bytes]:
         """The bytes of a member. Raises InvalidInput at the end if they are not those that were written."""
         digest = hashlib.sha256()
         try:
@@ -144,20 +169,50 @@ class ArchiveReader:
                 while chunk := stream.read(CHUNK_BYTES):
                     digest.update(chunk)
                     yield chunk
-        except (KeyError, zipfile.BadZipFile, OSError) as error:
+        except DAMAGE as error:
             raise _damaged(self.path, part) from error
         if digest.hexdigest() != part.sha256:
             raise _damaged(self.path, part)
 
-    def lines(self, part: Part) -> Iterator[bytes]:
-        """The same, line by line."""
-        rest = b""
+    def lines(self, part: Part) -> Generator[bytes]:
+        """The same, line by line. Raises InvalidInput for a line that no export has."""
+        pieces: list[bytes] = []
+        size = 0
         for chunk in self.chunks(part):
-            *whole, rest = (rest + chunk).split(b"\n")
-            yield from whole
-        if rest:
-            yield rest
+            first, *others = chunk.split(b"\n")
+            size += len(first)
+            pieces.append(first)
+            if size > MAX_LINE_BYTES:
+                raise _damaged(self.path, part)
+            if others:
+                yield b"".join(pieces)
+                yield from others[:-1]
+                pieces, size = [others[-1]], len(others[-1])
+        if size:
+            yield b"".join(pieces)
+
+
+def _manifest(archive: zipfile.ZipFile) -> tuple[dict[str, Any], list[Part]]:
+    if archive.getinfo(MANIFEST).file_size > MAX_MANIFEST_BYTES:
+        raise ValueError("longer than any manifest")
+    about: dict[str, Any] = json.loads(archive.read(MANIFEST))
+    return about, [_part(one) for one in about["tables"]]
+
+
+def _part(one: dict[str, Any]) -> Part:
+    """Raises TypeError for what is none."""
+    columns = tuple(one["columns"])
+    words = (one["file"], one["table"], one["sha256"], *columns)
+    if not all(isinstance(word, str) for word in words) or not isinstance(one["rows"], int):
+        raise TypeError("no part")
+    return Part(one["file"], one["table"], columns, one["rows"], one["sha256"])
+
+
+def _no_export(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path} is no export of FleetPrompt, or is damaged.", "Export anew.")
 
 
 def _damaged(path: Path, part: Part) -> InvalidInput:
-    return InvalidInput(f"{part.file} in {path} is damaged.", "Take another copy of the file, or export anew.")
+    return InvalidInput(
+        f"{part.file} in {path} is damaged.", "Take another copy of the file, or export anew."
+    )

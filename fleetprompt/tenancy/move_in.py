@@ -8,6 +8,7 @@ death the same command goes on behind the last tenant that is whole.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -183,13 +184,14 @@ async def _load(connection: asyncpg.Connection[Any], archive: ArchiveReader, sch
                 f"{part.file} is a table that FleetPrompt did not make.",
                 "Move it away from there, then export anew.",
             )
-        await connection.copy_to_table(
-            part.table,
-            schema_name=schema,
-            columns=part.columns,
-            source=_stream(archive.chunks(part)),
-            format="binary",
-        )
+        with contextlib.closing(archive.chunks(part)) as chunks:
+            await connection.copy_to_table(
+                part.table,
+                schema_name=schema,
+                columns=part.columns,
+                source=_stream(chunks),
+                format="binary",
+            )
         await _require_all(connection, Table(schema, part.table, part.columns), part)
     for row in await connection.fetch(_SEQUENCES, schema):
         await connection.execute(row[0])
