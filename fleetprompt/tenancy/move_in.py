@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,7 @@ from fleetprompt.tenancy.organizations import ROLE_CLASHES
 from fleetprompt.tenancy.roles import role_script, schema_script
 from fleetprompt.tenancy.slugs import parse_slug, role_name, schema_name
 
+UNFIT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 PARALLEL = 4
 NOTES = "move_in"
 _MAKE_NOTES = """
@@ -52,6 +53,9 @@ select format('select setval(%L, coalesce((select max(%I) from %s), 1))', s.name
 def open_export(path: Path) -> ArchiveReader:
     """Raises InvalidInput for a file that is none, or that another version of the program wrote."""
     archive = ArchiveReader(path, FORMAT, VERSION)
+    if not _is_whole(archive.about):
+        archive.close()
+        raise InvalidInput(f"{path} is damaged.", "Export anew.")
     theirs = (archive.about["registry_revision"], archive.about["tenant_revision"])
     ours = (scripts.head("public"), scripts.head("tenant"))
     if theirs != ours:
@@ -61,6 +65,19 @@ def open_export(path: Path) -> ArchiveReader:
             "Import with the version that exported, then upgrade.",
         )
     return archive
+
+
+def _is_whole(about: Mapping[str, Any]) -> bool:
+    lists = (about.get("organizations"), about.get("master_keys"))
+    words = (*(about.get(name) for name in ("registry_revision", "tenant_revision", "export_id")),)
+    listed = [word for one in lists if isinstance(one, list) for word in one]
+    try:
+        UUID(str(about.get("export_id")))
+    except ValueError:
+        return False
+    return all(isinstance(one, list) for one in lists) and all(
+        isinstance(one, str) for one in (*words, *listed)
+    )
 
 
 async def import_database(database: Database, path: Path, *, told: Told = lambda *_: None) -> int:
@@ -177,26 +194,35 @@ async def _registry(connection: asyncpg.Connection[Any], archive: ArchiveReader)
 async def _load(connection: asyncpg.Connection[Any], archive: ArchiveReader, schema: str, folder: str) -> int:
     """Copy the members of a folder into their tables, which come in the order of the file; count what is there then."""
     parts = [part for part in archive.parts if part.file.startswith(folder)]
-    known = {table.name for table in await tables_of(connection, schema)}
+    known = {table.name: {*table.columns} for table in await tables_of(connection, schema)}
     for part in parts:
-        if part.table not in known:
+        if part.table not in known or not {*part.columns} <= known[part.table]:
             raise InvalidInput(
                 f"{part.file} is a table that FleetPrompt did not make.",
                 "Move it away from there, then export anew.",
             )
-        with contextlib.closing(archive.chunks(part)) as chunks:
-            await connection.copy_to_table(
-                part.table,
-                schema_name=schema,
-                columns=part.columns,
-                source=_stream(chunks),
-                format="binary",
-            )
+        try:
+            await _copy(connection, archive, part, schema)
+        except UNFIT as error:  # its text would quote a row
+            raise InvalidInput(
+                f"{part.file} holds what its table cannot ({type(error).__name__}).", "Export anew."
+            ) from error
         await _require_all(connection, Table(schema, part.table, part.columns), part)
     for row in await connection.fetch(_SEQUENCES, schema):
         await connection.execute(row[0])
     await connection.execute("analyze " + ", ".join(f'"{schema}"."{part.table}"' for part in parts))
     return sum(part.rows for part in parts)
+
+
+async def _copy(connection: asyncpg.Connection[Any], archive: ArchiveReader, part: Part, schema: str) -> None:
+    with contextlib.closing(archive.chunks(part)) as chunks:
+        await connection.copy_to_table(
+            part.table,
+            schema_name=schema,
+            columns=part.columns,
+            source=_stream(chunks),
+            format="binary",
+        )
 
 
 async def _require_all(connection: asyncpg.Connection[Any], table: Table, part: Part) -> None:

@@ -15,6 +15,8 @@ from fleetprompt.database.archive import ArchiveReader
 from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.tenancy.export import FORMAT, VERSION, export_organization
+from fleetprompt.tenancy.move_in import import_database
+from fleetprompt.tenancy.move_out import export_database
 from fleetprompt.tenancy.restore import restore_organization
 from tests.command_line import CommandLine, is_one_line
 from tests.house import ACME, House, bare_house, fresh_house
@@ -176,6 +178,29 @@ def test_lines_over_many_chunks_come_whole(tmp_path: Path) -> None:
         archive.writestr(MANIFEST, json.dumps({"format": FORMAT, "version": VERSION, "tables": [part]}))
     with ArchiveReader(path, FORMAT, VERSION) as reader:
         assert list(reader.lines(reader.parts[0])) == lines
+
+
+def _other_rows(_: Manifest, members: dict[str, bytes]) -> None:
+    members["registry/job.copy"] = b"PGCOPY\n\xff\r\n\x00" + bytes(8) + b"\x00\x07 no row"
+
+
+def _other_column(about: Manifest, _: dict[str, bytes]) -> None:
+    next(one for one in about["tables"] if one["table"] == "agents").update(columns=["pg_catalog"])
+
+
+def _no_id(about: Manifest, _: dict[str, bytes]) -> None:
+    about["export_id"] = None
+
+
+async def test_what_is_wrong_with_a_whole_database_is_said_too(tmp_path: Path) -> None:
+    path = tmp_path / "all.zip"
+    async with fresh_house() as house:
+        await export_database(house.database, path)
+    for number, change in enumerate((_other_rows, _other_column, _no_id)):
+        async with bare_house() as house:
+            with pytest.raises(InvalidInput):
+                await import_database(house.database, forged(path, tmp_path / f"{number}.zip", change))
+            assert await house.value("select count(*) from public.organizations") == 0
 
 
 async def test_a_link_in_the_place_of_the_draft_leads_nowhere(tmp_path: Path) -> None:
