@@ -11,13 +11,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from adapters.proton_mail import Mail
 from fleetprompt.connectors.proton_mail import names
-from fleetprompt.model import MailName, MailParticipant
 from fleetprompt.tenancy import TenantSession
 
+# Arrays, so that a statement is prepared once, however many mails there are.
+_NAMED = text(
+    "select name, conversation_id, directive_id from mail_names"
+    " where installation_id = :installation_id and name = any(:names)"
+)
+_PARTICIPANTS = text(
+    "select conversation_id, address from mail_participants where conversation_id = any(:conversations)"
+)
 _SAVE_NAMES = text("""
 insert into mail_names (installation_id, name, conversation_id, directive_id)
 select :installation_id, name, conversation_id, directive_id
@@ -61,20 +68,20 @@ class Threads:
         wanted |= {name for mail in mails for name in names.own_names(mail)}
         if not wanted:
             return threads
-        query = select(MailName).where(MailName.installation_id == installation_id)
-        for row in await session.scalars(query.where(MailName.name.in_(wanted))):
-            threads.named[row.name] = row.conversation_id
-            if row.directive_id is not None:
-                threads.ours.add(row.name)
+        values = {"installation_id": installation_id, "names": list(wanted)}
+        for name, conversation_id, directive_id in await session.execute(_NAMED, values):
+            threads.named[name] = conversation_id
+            if directive_id is not None:
+                threads.ours.add(name)
         await threads._read_participants(session)
         return threads
 
     async def _read_participants(self, session: TenantSession) -> None:
         if not self.named:
             return
-        there = MailParticipant.conversation_id.in_(set(self.named.values()))
-        for row in await session.scalars(select(MailParticipant).where(there)):
-            self.participants.setdefault(row.conversation_id, set()).add(row.address)
+        values = {"conversations": list(set(self.named.values()))}
+        for conversation_id, address in await session.execute(_PARTICIPANTS, values):
+            self.participants.setdefault(conversation_id, set()).add(address)
 
     def find(self, mail: Mail, *, is_ours: bool = False) -> Found | None:
         """None: it begins a conversation. is_ours: it was sent from the account, so that nobody has to take part."""
