@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import select
 
 from adapters.contract import Adapter, Cursor, Inbound
-from adapters.errors import AdapterError, Misconfigured, Passing, RateLimited, Remedy
+from adapters.errors import AdapterError, Misconfigured, Passing, RateLimited, Remedy, Unreachable
 from fleetprompt.connectors import observe
 from fleetprompt.connectors.binding import Account, Binding
 from fleetprompt.connectors.health import HealthRecorder
@@ -180,6 +180,12 @@ async def _read(adapter: Adapter, cursor: Cursor, queue: Ahead) -> None:
             async for event in events:
                 await queue.put(event)
         await queue.put(_Ended(None))
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Its library cancelled itself, not we: unsaid, the line would wait for ever for what nobody reads.
+        await queue.put(_Ended(Unreachable("the connection was given up")))
     except Exception as error:  # noqa: BLE001 - carried to the line, which raises it
         await queue.put(_Ended(error))
 

@@ -1,12 +1,15 @@
-"""What is read ahead of the transactions is bounded, by number and by bytes."""
+"""What is read ahead of the transactions is bounded, by number and by bytes; reading never ends unheard."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from adapters.contract import Author, AuthorKind, Cursor, EventKind, Inbound, Place
+from adapters.errors import Unreachable
 from fleetprompt.connectors import line
 from fleetprompt.connectors.line import Ahead
 
@@ -47,3 +50,39 @@ async def test_one_event_always_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert queue.full()
     assert len((await queue.get()).raw) == 1000  # type: ignore[union-attr]
     assert not queue.full()
+
+
+class _GivesUp:
+    """As a library whose own task was cancelled, when its connection fell."""
+
+    async def listen(self, _: Cursor) -> AsyncIterator[Inbound]:
+        yield event(b"one")
+        raise asyncio.CancelledError
+
+
+async def test_a_library_that_cancels_itself_ends_the_reading_audibly() -> None:
+    queue, adapter = Ahead(10), _GivesUp()
+    given_up: Any = adapter
+    reader = asyncio.create_task(line._read(given_up, Cursor(""), queue))
+    async with asyncio.timeout(5):
+        await asyncio.wait([reader])
+        batch, ended = await line._next_batch(queue)
+        if ended is None:
+            _, ended = await line._next_batch(queue)
+    assert len(batch) == 1
+    assert isinstance(ended.error if ended else None, Unreachable)
+
+
+async def test_a_reading_that_is_cancelled_by_us_is_cancelled() -> None:
+    waiting: Any = _Waits()
+    reader = asyncio.create_task(line._read(waiting, Cursor(""), Ahead(10)))
+    await asyncio.sleep(0)
+    reader.cancel()
+    await asyncio.wait([reader])
+    assert reader.cancelled()
+
+
+class _Waits:
+    async def listen(self, _: Cursor) -> AsyncIterator[Inbound]:
+        await asyncio.Event().wait()
+        yield event(b"never")
