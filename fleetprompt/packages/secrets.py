@@ -12,12 +12,13 @@ from uuid import UUID
 
 from sqlalchemy import delete, select
 
-from fleetprompt.credentials import MasterKey, Secret, TenantKey
+from fleetprompt.credentials import MasterKey, SealBroken, Secret, TenantKey
 from fleetprompt.database.engine import Database
 from fleetprompt.kernel.errors import NotFound
 from fleetprompt.kernel.ids import TenantSlug, new_id
 from fleetprompt.model import Credential, Organization
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.registry import in_registry
 
 STAGED = "@"  # name@label; in no secret's name
 
@@ -36,7 +37,9 @@ class Vault:
 
         Raises NotFound, WrongMasterKey, SealBroken.
         """
-        if tenant in self._keys:  # who asks within a transaction holds a connection, and may wait for nobody's
+        if (
+            tenant in self._keys
+        ):  # who asks within a transaction holds a connection, and may wait for nobody's
             return self._keys[tenant]
         async with self._unwrapping:
             if tenant not in self._keys:
@@ -53,11 +56,21 @@ class Vault:
                 organization.wrapped_key = self._master_key.wrap(TenantKey.new(tenant))
             return organization.wrapped_key
 
+    async def _current_key(self, session: TenantSession) -> TenantKey:
+        """As it is now: while we ran, the organization may have been removed, and one of its name made or imported."""
+        async with in_registry(session):
+            query = select(Organization.wrapped_key).where(Organization.slug == session.tenant)
+            wrapped = await session.scalar(query)
+        self._keys.pop(session.tenant, None)
+        if wrapped is not None:
+            self._keys[session.tenant] = self._master_key.unwrap(session.tenant, wrapped)
+        return await self.key_of(session.tenant)
+
     async def store(
         self, session: TenantSession, installation_id: UUID, secrets: Mapping[str, Secret], *, label: str = ""
     ) -> None:
         """Seal secrets in the caller's transaction, in place of those of the same name. label: staged, not in force."""
-        key = await self.key_of(session.tenant)
+        key = await self._current_key(session)
         names = {name: f"{name}{STAGED}{label}" if label else name for name in secrets}
         await self._delete(session, installation_id, list(names.values()))
         for name, secret in secrets.items():
@@ -74,12 +87,10 @@ class Vault:
         key = await self.key_of(session.tenant)
         query = select(Credential).where(Credential.installation_id == installation_id)
         rows = {row.name: row for row in await session.scalars(query)}
-        found = {name: key.open(row.id, row.sealed) for name, row in rows.items() if STAGED not in name}
-        for staged, row in rows.items():
-            name, _, its_label = staged.partition(STAGED)
-            if label and its_label == label:
-                found[name] = key.open(row.id, row.sealed)
-        return found
+        try:
+            return _opened(key, rows, label)
+        except SealBroken:
+            return _opened(await self._current_key(session), rows, label)
 
     async def adopt(self, session: TenantSession, installation_id: UUID, label: str) -> None:
         """Put what is staged under a label in force."""
@@ -104,3 +115,13 @@ class Vault:
         if names:
             gone = delete(Credential).where(Credential.installation_id == installation_id)
             await session.execute(gone.where(Credential.name.in_(names)))
+
+
+def _opened(key: TenantKey, rows: Mapping[str, Credential], label: str) -> dict[str, Secret]:
+    """Those in force by name; those staged under the label take their places. Raises SealBroken."""
+    found = {name: key.open(row.id, row.sealed) for name, row in rows.items() if STAGED not in name}
+    for staged, row in rows.items():
+        name, _, its_label = staged.partition(STAGED)
+        if label and its_label == label:
+            found[name] = key.open(row.id, row.sealed)
+    return found
