@@ -14,6 +14,7 @@ from adapters.proton_mail.parse_structure import Part
 
 READ_CHARS: Final = 64 * 1024
 MAX_RECIPIENTS: Final = 100
+_RETURNED: Final = ("message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "message/global")
 _DAEMON = re.compile(r"(?:mailer-?daemon|postmaster|mail-?delivery.*|mdaemon)(?:[+._=-].*)?")
 _SUBJECT = re.compile(
     r"undeliver|delivery (?:status )?(?:notification|failure|failed|delayed)|returned mail|failure notice|"
@@ -35,14 +36,21 @@ def bounce_of(
     """The bounce that a mail is, or None. content: a part's text. A receipt of reading or arrival is none."""
     if root.type == "multipart/report":
         return _report(root, content)
-    if _speaks_as_daemon(root.headers, senders) and _SUBJECT.search(value(root.headers, "Subject")):
+    if not _SUBJECT.search(value(root.headers, "Subject")):
+        return None
+    is_daemon = any(_DAEMON.fullmatch(one.address.partition("@")[0]) for one in senders)
+    if is_daemon or (_has_null_path(root.headers) and _tells_of_failure(root, text[:READ_CHARS])):
         return _plain(root, senders, text[:READ_CHARS], content)
     return None
 
 
-def _speaks_as_daemon(headers: Message, senders: tuple[Address, ...]) -> bool:
-    is_null = any(one.strip() in ("<>", "") for one in values(headers, "Return-Path"))
-    return is_null or any(_DAEMON.fullmatch(one.address.partition("@")[0]) for one in senders)
+def _has_null_path(headers: Message) -> bool:
+    return any(one.strip() in ("<>", "") for one in values(headers, "Return-Path"))
+
+
+def _tells_of_failure(root: Part, text: str) -> bool:
+    """Absence notices have no return path either, and the subject of what they answer: "My parcel was not delivered"."""
+    return bool(_STATUS.search(text)) or any(part.type in _RETURNED for part in root.walk())
 
 
 def _report(root: Part, content: Callable[[Part], str]) -> Bounce | None:
@@ -83,7 +91,7 @@ def _returned_ids(root: Part, content: Callable[[Part], str]) -> tuple[str, ...]
     """Message-IDs of the returned mail, or of its headers alone; then what the report refers to."""
     found: dict[str, None] = {}
     for part in root.walk():
-        if part.type in ("message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "message/global"):
+        if part.type in _RETURNED:
             found.update(dict.fromkeys(_ID.findall(content(part)[:READ_CHARS])))
     for name in ("In-Reply-To", "References"):
         found.update(dict.fromkeys(message_ids(root.headers, name)))

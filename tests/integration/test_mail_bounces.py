@@ -119,3 +119,20 @@ async def test_a_bounce_of_no_mail_of_ours_changes_nothing() -> None:
             await post.signals("email.bounced")
             addresses = await post.rows("select address from mail_suppressed")
     assert [row["address"] for row in addresses] == [DANA]
+
+
+async def test_of_several_only_those_that_a_bounce_names_are_suppressed() -> None:
+    async with post_office() as post:
+        await post.install(policy="send", cc="all")
+        async with serving(post):
+            post.writes("help", headers=["Cc: friend@elsewhere.example"])
+            (sent,) = await post.mails(1)
+            await post.directive("succeeded")
+            bounce(post, sent.message_id, TEXT, failed="forwarded@unheard.example")
+            await post.directive("failed")
+            await post.quiet()
+            assert await post.rows("select 1 from mail_suppressed") == []
+            bounce(post, sent.message_id, REPORT, failed="friend@elsewhere.example")
+            await post.signals("email.bounced", 2)
+            addresses = await post.rows("select address from mail_suppressed")
+    assert [row["address"] for row in addresses] == ["friend@elsewhere.example"]

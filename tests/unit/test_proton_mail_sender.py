@@ -192,6 +192,15 @@ def test_a_temporary_failure_in_plain_words_is_not_permanent() -> None:
     assert not found.bounce.is_permanent
 
 
+def test_an_absence_notice_about_a_failure_is_no_bounce_and_is_not_answered() -> None:
+    """It has no return path, and its subject is that of our answer."""
+    headers = ["Return-Path: <>", f"In-Reply-To: {OURS}"]
+    text = "I am away until Monday. In urgent cases call 555 1234."
+    found = read(mail(text, subject="Automatic reply: Re: My parcel was not delivered", headers=headers))
+    assert found.bounce is None
+    assert "null_return_path" in found.never_answer
+
+
 def test_a_person_who_writes_of_a_failure_is_no_bounce() -> None:
     assert read(mail("My parcel was not delivered.", subject="Delivery failed")).bounce is None
 

@@ -62,7 +62,7 @@ async def _take_back(
     emitted = await emit(session, registry, _told(signal, directive, addresses))
     if not emitted.fresh or not bounce["is_permanent"]:
         return
-    await _suppress(session, signal, directive, addresses)
+    await _suppress(session, signal, directive, _surely(bounce, addresses))
     if directive.state == DirectiveState.SUCCEEDED:
         reason = f"The mail came back from {', '.join(addresses)} ({bounce['status'] or bounce['form']})."
         await end.come_back(session, registry, directive, "bounced", reason)
@@ -75,10 +75,18 @@ def _addresses(bounce: Mapping[str, Any], directive: Directive) -> list[str]:
     return [one for one in sent_to if one in named] or sent_to
 
 
+def _surely(bounce: Mapping[str, Any], addresses: Sequence[str]) -> list[str]:
+    """Of several, only those that it names: the others may be well."""
+    named = {str(one).lower() for one in bounce["recipients"]}
+    return [one for one in addresses if one in named or len(addresses) == 1]
+
+
 async def _suppress(
     session: TenantSession, signal: Signal, directive: Directive, addresses: Sequence[str]
 ) -> None:
     reason = f"bounced {signal.payload['bounce']['status']}".strip()
+    if not addresses:
+        return
     rows = [
         {"address": one, "reason": reason, "directive_id": directive.id, "signal_id": signal.id}
         for one in sorted(addresses)
