@@ -1,15 +1,18 @@
-"""A broker's messages while Postgres stumbles between two statements, and a broker that cannot even be set up."""
+"""A broker's messages while Postgres stumbles between two statements, and brokers that are there in part."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
-from taskiq import AckableMessage
+from taskiq import AckableMessage, InMemoryBroker
 
 from fleetprompt.runtime.jobs import NewJob, dispatch
 from fleetprompt.runtime.jobs.carried import CarriedBroker
+from fleetprompt.runtime.jobs.carriers import Carrier
+from fleetprompt.runtime.jobs.link import Link
 from tests.house import House, fresh_house
 from tests.jobs import add, all_done, prepare, until, working
 
@@ -59,3 +62,26 @@ async def test_a_broker_that_cannot_even_be_set_up_keeps_no_job_from_running(
     async with working(house, broker_url=NOBODY):
         await add(house, NewJob("mark", {}))
         await until(lambda: all_done(house), within_s=10)
+
+
+class _Unreadable(InMemoryBroker):
+    """A broker that lets everybody in and nobody read, as for want of a right."""
+
+    async def listen(self) -> AsyncGenerator[bytes, None]:
+        for message in list[bytes]():
+            yield message
+        raise PermissionError
+
+
+async def test_a_broker_that_lets_us_in_and_not_read_is_asked_ever_more_seldom() -> None:
+    asked: list[Carrier] = []
+
+    async def make() -> Carrier:
+        asked.append(Carrier(_Unreadable(), _away))
+        return asked[-1]
+
+    link = Link(make, lambda: True, lambda: None, lambda: None, 1.0)
+    link.start()
+    await asyncio.sleep(1.5)
+    await link.stop()
+    assert 1 < len(asked) < 8  # 0.1 s, 0.2 s, 0.4 s, 0.8 s, each at least half of it

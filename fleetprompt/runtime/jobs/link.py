@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 from taskiq import AckableMessage, BrokerMessage
 
+from fleetprompt.kernel import clock
 from fleetprompt.runtime.jobs.carriers import START_S, Carrier, close
 from fleetprompt.runtime.jobs.endings import end_tasks
 from fleetprompt.telemetry import metrics
@@ -18,6 +19,7 @@ from fleetprompt.telemetry import metrics
 log = structlog.get_logger("fleetprompt.broker")
 
 ANSWER_S: Final = 3.0
+FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
 
 
@@ -80,11 +82,11 @@ class Link:
         self._broken.set()
 
     async def _keep_up(self) -> None:
-        wait_s = 0.1
+        wait_s = FIRST_WAIT_S
         while not self._stopped:
+            began_s = clock.monotonic_s()
             try:
                 await self._hold()
-                wait_s = 0.1
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if self._stopped or task is None or task.cancelling():
@@ -92,6 +94,8 @@ class Link:
                 log.warning("broker.away", error="cancelled by its library")
             except Exception as error:  # noqa: BLE001 - whatever a library may raise: said, then tried again
                 log.warning("broker.away", error=type(error).__name__)
+            if clock.monotonic_s() - began_s > LONGEST_WAIT_S:  # it was of use; one that falls at once is not
+                wait_s = FIRST_WAIT_S
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(LONGEST_WAIT_S, wait_s * 2)
 
