@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+MAX_RECIPIENTS: Final = 100  # Proton takes no more; of a longer list the first ones are written to
+MAX_REPLY_TO: Final = 10  # else one mail from a stranger would have us write to a whole domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,8 @@ def recipients_of(mail: Mapping[str, Any], policy: str, own: Collection[str]) ->
     if policy != "all":
         return Recipients(tuple(to))
     others = [one["address"] for one in (*mail.get("to", ()), *mail.get("cc", ()))]
-    return Recipients(
-        tuple(to), tuple(one for one in dict.fromkeys(others) if one not in own and one not in to)
-    )
+    cc = [one for one in dict.fromkeys(others) if one not in own and one not in to]
+    return Recipients(tuple(to), tuple(cc[: MAX_RECIPIENTS - len(to)]))
 
 
 def allowed(mail: Mapping[str, Any], own: Collection[str]) -> frozenset[str]:
@@ -40,4 +42,4 @@ def allowed(mail: Mapping[str, Any], own: Collection[str]) -> frozenset[str]:
 def _reply_to(mail: Mapping[str, Any], sender: str) -> list[str]:
     domain = sender.rpartition("@")[2]
     wished = [one["address"] for one in mail.get("reply_to", ())]
-    return [one for one in wished if domain and one.rpartition("@")[2] == domain]
+    return [one for one in wished if domain and one.rpartition("@")[2] == domain][:MAX_REPLY_TO]
