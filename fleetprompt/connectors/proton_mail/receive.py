@@ -28,7 +28,7 @@ from fleetprompt.connectors.proton_mail.payload import actor_kind, name_of, payl
 from fleetprompt.connectors.proton_mail.settings import own_addresses
 from fleetprompt.connectors.proton_mail.threads import Found, Threads
 from fleetprompt.kernel.ids import new_id
-from fleetprompt.kernel.json import clean, clean_text
+from fleetprompt.kernel.json import clean_object, clean_text
 from fleetprompt.model import Installation, Signal
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit_many
@@ -129,7 +129,7 @@ class MailBatch:
         payload = payload_of(source, event, conversation_id, place.message_id, place.found)
         return NewSignal(
             name_of(event),
-            clean(payload),
+            clean_object(payload),
             Actor(actor_kind(author.kind), clean_text(author.id), clean_text(author.name)),
             dedupe_key=self._key(event),
             installation_id=self._installation_id,
