@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from fleetprompt.runtime.agents.manage import create_agent
 from fleetprompt.runtime.signals.replay import Chosen, replay
 from tests.connected import OPERATOR
-from tests.house import ACME
+from tests.house import ACME, GLOBEX
 from tests.mail_stage import FLEET
 from tests.mailed import post_office, serving
 
@@ -111,3 +112,29 @@ async def test_a_mail_for_a_paused_agent_is_left_to_people_visibly_and_answered_
                 await replay(session, post.house.registry, chosen, OPERATOR)
             await post.mails(1)
     assert "is paused" in json.loads(left["payload"])["reason"]
+
+
+async def test_agents_of_two_organizations_that_answer_each_other_are_stopped() -> None:
+    other = "fleet@globex.example"
+    async with post_office() as post:
+        async with post.house.tenancy.session(GLOBEX) as session:
+            await create_agent(session, post.house.registry, "mirror", OPERATOR)
+        settings = {"policy": "send", "max_answers_per_thread": "2", "answers_per_sender_per_hour": "50"}
+        await post.install(**settings)
+        await post.install(other, tenant=GLOBEX, **settings)
+        async with serving(post):
+            post.writes("help", sender=other)
+            await post.signals("agent.loop.stopped")
+            await post.quiet()
+            sent = len(post.sent())
+    assert sent <= 4
+    assert {one.account for one in post.sent()} == {FLEET, other}
+
+
+async def test_one_account_is_installed_once_in_the_whole_house() -> None:
+    async with post_office() as post:
+        await post.install()
+        with pytest.raises(AssertionError, match="conflict"):
+            await post.install(tenant=GLOBEX)
+        with pytest.raises(AssertionError, match="conflict"):
+            await post.install(name="again")
