@@ -24,8 +24,9 @@ def parse_email(text: str) -> Email:
     for one person would each have half of their rights. Other alphabets there are refused: they hold look-alikes.
     """
     local, at, domain = text.strip().rpartition("@")
+    is_plain = local.isascii()  # the sign of kelvin becomes a k in lower case
     local, domain = local.lower(), _ascii(domain)
-    fits = len(local) <= MAX_LOCAL and len(local) + 1 + len(domain) <= MAX_ADDRESS
+    fits = is_plain and len(local) <= MAX_LOCAL and len(local) + 1 + len(domain) <= MAX_ADDRESS
     if not (at and fits and _LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain)):
         raise InvalidInput(f"{text[:60]!r} is no e-mail address.", "Write it as ada@acme.example.")
     return Email(f"{local}@{domain}")

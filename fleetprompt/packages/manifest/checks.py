@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -12,6 +13,13 @@ from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.packages.manifest.model import Manifest
 from fleetprompt.packages.manifest.reading import Path_
 from fleetprompt.runtime.workflows.definition import read
+
+REFERRING: Final = frozenset(
+    {"$ref", "$dynamicRef", "$recursiveRef", "$id", "$schema", "$anchor", "$dynamicAnchor"}
+)
+REPEATED_GROUP: Final = re.compile(r"\)[*+{]")
+UNBOUNDED: Final = re.compile(r"(?<!\\)[*+]|\{\d*,\d*\}")
+MAX_UNBOUNDED: Final = 2
 
 Found = tuple[Path_, str, str]
 """Where, what is wrong, what would do."""
@@ -107,8 +115,9 @@ def check_schema(manifest: Manifest) -> Iterator[Found]:
         return
     if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
         yield path, "Settings are a closed object.", "Write type: object and additionalProperties: false."
-    for place in _foreign_references(schema, path):
-        yield place, "A schema refers to nothing outside itself.", "Write it out."
+    unsafe = list(_unsafe(schema, path))
+    yield from unsafe
+    if unsafe:
         return
     for name, setting in dict(schema.get("properties") or {}).items():
         yield from _setting(manifest, name, setting, (*path, "properties", name))
@@ -131,13 +140,25 @@ def _setting(manifest: Manifest, name: str, setting: Any, path: Path_) -> Iterat
         )
 
 
-def _foreign_references(value: Any, path: Path_) -> Iterator[Path_]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if key in ("$ref", "$dynamicRef", "$id", "$schema") and not str(item).startswith("#"):
-                yield (*path, key)
-            else:
-                yield from _foreign_references(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _foreign_references(item, (*path, index))
+def _unsafe(value: Any, path: Path_) -> Iterator[Found]:
+    """What could take for ever, or lead elsewhere, when a value is compared with it."""
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        yield from _unsafe(item, (*path, index))
+    for key, item in value.items() if isinstance(value, dict) else ():
+        patterns = [item] if key == "pattern" else item if key == "patternProperties" else ()
+        if key in REFERRING:
+            yield (
+                (*path, key),
+                "A schema refers to nothing outside itself, and to nothing in it.",
+                "Write it out.",
+            )
+        elif any(isinstance(one, str) and _is_slow(one) for one in patterns):
+            problem = f"A pattern has at most {MAX_UNBOUNDED} of *, + and {{n,}}, and repeats no group."
+            yield (*path, key), problem, "Make it simpler, or use `enum` or `maxLength`."
+        else:
+            yield from _unsafe(item, (*path, key))
+
+
+def _is_slow(pattern: str) -> bool:
+    """Whether matching may take time with more than the square of a text's length."""
+    return REPEATED_GROUP.search(pattern) is not None or len(UNBOUNDED.findall(pattern)) > MAX_UNBOUNDED
