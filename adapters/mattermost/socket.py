@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import urlencode
@@ -83,8 +82,9 @@ class Socket:
         self._finish()
         if self._pump is not None:
             self._pump.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._pump
+            await asyncio.gather(
+                self._pump, return_exceptions=True
+            )  # a cancellation of ours is not swallowed
         if self._connection is not None:
             await self._connection.close()
 

@@ -148,3 +148,22 @@ async def test_a_server_that_hangs_up_without_a_word_leaves_nothing_to_resume() 
     async with connected(hang_up) as socket:
         assert await all_seqs(socket) == []
         assert socket.resume is None
+
+
+async def test_whoever_is_cancelled_while_the_connection_ends_is_cancelled() -> None:
+    """Else a line that was told to end would connect again."""
+
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.1)
+
+    async with connected(sends(HELLO)) as socket:
+        own, socket._pump = socket._pump, asyncio.create_task(slow_to_end())
+        ending = asyncio.create_task(socket.end())
+        await asyncio.sleep(0.02)
+        ending.cancel()
+        await asyncio.wait([ending, socket._pump])
+        socket._pump = own
+        assert ending.cancelled()

@@ -171,8 +171,7 @@ async def _typing(tenant: TenantSlug, thinking: Thinking) -> AsyncIterator[None]
         yield
     finally:
         show.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await show
+        await asyncio.gather(show, return_exceptions=True)  # a cancellation of ours is not swallowed
 
 
 async def _keep_typing(
