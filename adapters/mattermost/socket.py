@@ -82,9 +82,8 @@ class Socket:
         self._finish()
         if self._pump is not None:
             self._pump.cancel()
-            await asyncio.gather(
-                self._pump, return_exceptions=True
-            )  # a cancellation of ours is not swallowed
+            # Not by suppressing: a cancellation of whoever ends us would be swallowed with the reader's.
+            await asyncio.gather(self._pump, return_exceptions=True)
         if self._connection is not None:
             await self._connection.close()
 
