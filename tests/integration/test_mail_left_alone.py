@@ -119,7 +119,11 @@ async def test_agents_of_two_organizations_that_answer_each_other_are_stopped() 
     async with post_office() as post:
         async with post.house.tenancy.session(GLOBEX) as session:
             await create_agent(session, post.house.registry, "mirror", OPERATOR)
-        settings = {"policy": "send", "max_answers_per_thread": "2", "answers_per_sender_per_hour": "50"}
+        settings: dict[str, Any] = {
+            "policy": "send",
+            "max_answers_per_thread": "2",
+            "answers_per_sender_per_hour": "50",
+        }
         await post.install(**settings)
         await post.install(other, tenant=GLOBEX, **settings)
         async with serving(post):

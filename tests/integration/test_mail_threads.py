@@ -134,7 +134,9 @@ async def test_one_message_id_with_two_bodies_is_two_mails() -> None:
             post.server.deliver(FLEET, raw, with_internal_id=False)
         async with serving(post):
             assert len(await received(post, 2)) == 2
-            await post.directive("succeeded", nth=1)  # Bridge sends the same answer to the same id no second time
+            await post.directive(
+                "succeeded", nth=1
+            )  # Bridge sends the same answer to the same id no second time
             assert len(post.server.submissions) == 2
             messages = await post.rows("select text from messages where author_kind = 'person' order by id")
     assert [row["text"].strip() for row in messages] == ["help", "help, please"]
