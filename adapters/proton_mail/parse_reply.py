@@ -13,6 +13,7 @@ SECONDS: Final = 1.5
 READ_CHARS: Final = 60_000
 # The library takes time with the square of what it reads; what is new ends near the first sign, mostly very near.
 BEHIND_CHARS: Final = (600, 4_000)
+BEFORE_CHARS: Final = 150
 LANGUAGES: Final = ["en", "de", "fr", "es", "it", "nl", "pl"]
 _LIBRARY: Final = EmailReplyParser(languages=list(LANGUAGES))
 _FORWARDED = re.compile(
@@ -75,14 +76,21 @@ def _by_library(text: str, folded: str) -> str:
     sign = _SIGN.search(text[:READ_CHARS]) if _has(folded, _WORDS) else None
     if sign is None:
         return text
+    begin = _begin(text, sign.start())
     for behind in BEHIND_CHARS:
-        near = text[: sign.start() + behind]
+        near = text[begin : sign.start() + behind]
         reply = str(_LIBRARY.parse_reply(near) or "").strip()
         if _bare_length(reply) < _bare_length(near):
-            return reply
-        if len(near) == len(text):
+            return text[:begin] + reply
+        if begin + len(near) == len(text):
             break
     return text  # all of it was new as far as the library saw: then so is the rest
+
+
+def _begin(text: str, sign: int) -> int:
+    """From where the library reads: whole lines before the sign, and not blanks alone, which it would pass over."""
+    begin = text.rfind("\n", 0, max(0, sign - BEFORE_CHARS)) + 1
+    return begin if text[begin:sign].strip() else 0
 
 
 def _has(folded: str, words: tuple[str, ...]) -> bool:
