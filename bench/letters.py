@@ -1,4 +1,4 @@
-"""Mails as customers' programs write them: a text, the same as HTML, and the history of the thread below both."""
+"""Mails as customers' programs write them: a text, the same as HTML, and the history of the thread below both; or a text."""
 
 from __future__ import annotations
 
@@ -60,20 +60,32 @@ _NEW: Final = 4  # of them; the rest is history
 
 def letter(chance: random.Random, body_bytes: int = 20_000) -> bytes:
     """About 20 KB, another one each time. body_bytes: beyond that size an attachment is added that fills it up."""
-    number = next(_NUMBERS)
     paragraphs = [_paragraph(chance) for _ in range(_PARAGRAPHS)]
-    mail = EmailMessage(policy=SMTP)
-    mail["From"] = f"Customer {number % 500} <customer{number % 500}@customer.example>"
-    mail["To"] = "fleet@acme.example"
-    mail["Subject"] = f"Order {number}: where is it?"
-    mail["Date"] = "Sat, 21 Nov 2026 10:00:00 +0000"
-    mail["Message-ID"] = f"<bench-{number}-{chance.getrandbits(64):x}@customer.example>"
+    mail = _headed(chance)
     mail.set_content(_plain(paragraphs), cte="quoted-printable")
     mail.add_alternative(_html(paragraphs), subtype="html", cte="quoted-printable")
     if body_bytes > 2 * len(bytes(mail)):
         content = chance.randbytes((body_bytes - len(bytes(mail))) * 3 // 4)
         mail.add_attachment(content, maintype="application", subtype="zip", filename="photos.zip")
     return bytes(mail)
+
+
+def note(chance: random.Random) -> bytes:
+    """About 20 KB of text alone, all of it new."""
+    mail = _headed(chance)
+    mail.set_content("\n\n".join(_paragraph(chance) for _ in range(5 * _PARAGRAPHS // 2)), cte="8bit")
+    return bytes(mail)
+
+
+def _headed(chance: random.Random) -> EmailMessage:
+    number = next(_NUMBERS)
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = f"Customer {number % 500} <customer{number % 500}@customer.example>"
+    mail["To"] = "fleet@acme.example"
+    mail["Subject"] = f"Order {number}: where is it?"
+    mail["Date"] = "Sat, 21 Nov 2026 10:00:00 +0000"
+    mail["Message-ID"] = f"<bench-{number}-{chance.getrandbits(64):x}@customer.example>"
+    return mail
 
 
 def _paragraph(chance: random.Random) -> str:
