@@ -6,12 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from selectolax.lexbor import LexborHTMLParser
-
 from adapters.proton_mail.mail import Attachment, decoded
 from adapters.proton_mail.parse_attachments import attachment
 from adapters.proton_mail.parse_charset import clean_text, to_text
-from adapters.proton_mail.parse_html import squeezed_lines, visible_text
+from adapters.proton_mail.parse_html import bare_text, squeezed_lines, visible_text
 from adapters.proton_mail.parse_reply import split_reply
 from adapters.proton_mail.parse_structure import Part
 from adapters.proton_mail.settings import MailLimits
@@ -21,6 +19,9 @@ _UNDECRYPTED = re.compile(
 )
 _ENCRYPTED_NAMES: Final = ("encrypted.asc", "message.asc", "smime.p7m")
 MUCH_SHORTER: Final = 5  # a plain version that is so much shorter than the HTML says "open this in a browser"
+OTHER_WORDS: Final = 0.1  # names of pictures, words that markup cuts in two
+_WORD = re.compile(r"\w{3,}")
+_LINK = re.compile(r"(?:https?://|www\.|mailto:)[^\s<>]+", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -96,12 +97,13 @@ class BodyReader:
             return text, ""
         is_enough = text.strip() and all(_has_sibling(part, plain) for part in html)
         pages = [self.content(part) for part in html]
-        if is_enough and len(text) * MUCH_SHORTER > 2 * sum(map(_text_length, pages)):
-            return text, ""  # for sure, and the layout need not be worked out
+        if is_enough:
+            bare = " ".join(map(bare_text, pages))
+            if not bare.strip() or (len(text) * MUCH_SHORTER > len(bare) and _says_no_more(text, bare)):
+                return text, ""  # and the layout need not be worked out
+            self._notes.append("plain_differs")
         seen = [visible_text(page) for page in pages]
         rich = "\n\n".join(one.text for one in seen if one.text)
-        if is_enough and len(text) * MUCH_SHORTER > len(rich):
-            return text, ""
         alone = "\n\n".join(self.content(part) for part in plain if not _has_sibling(part, html))
         if alone.strip():
             return squeezed_lines(f"{alone}\n\n{rich}"), ""
@@ -117,10 +119,10 @@ class BodyReader:
         return may_be and bool(_UNDECRYPTED.search(begins))
 
 
-def _text_length(page: str) -> int:
-    """Of all its text, what is hidden included."""
-    body = LexborHTMLParser(page).body
-    return 0 if body is None else len(body.text())
+def _says_no_more(plain: str, seen: str) -> bool:
+    """Mail clients show the HTML: what stands in the plain version alone is seen by no person, but would be by a model."""
+    told = set(_WORD.findall(_LINK.sub(" ", plain).casefold()))
+    return len(told - set(_WORD.findall(seen.casefold()))) <= len(told) * OTHER_WORDS
 
 
 def _has_sibling(part: Part, others: list[Part]) -> bool:

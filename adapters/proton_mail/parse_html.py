@@ -47,6 +47,14 @@ def visible_text(html: str) -> Visible:
     return Visible(text, _rendered(tree))
 
 
+def bare_text(html: str) -> str:
+    """What a person would see, without its layout: much sooner had."""
+    tree = LexborHTMLParser(html)
+    _remove_hidden(tree)
+    body = tree.body
+    return "" if body is None else body.text(separator=" ")
+
+
 def _remove_hidden(tree: LexborHTMLParser) -> None:
     rules = hiding(node.text() for node in tree.css("style") if not _is_of_paper(node))
     styled = tree.css("[style],font[color],font[size]")
