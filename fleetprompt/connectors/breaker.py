@@ -17,6 +17,7 @@ from adapters.errors import (
     TimedOut,
     Unreachable,
 )
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.tenancy import Tenancy, TenantSession
 
@@ -24,11 +25,11 @@ OPENS_AT = 5  # failures in a row
 OPEN_S = 10.0  # then nobody calls for so long; afterwards one tries
 RATE_LIMIT_S = 1.0  # when the far side does not say
 
-_LOOK = text(
+_LOOK = Sql(
     "select failures, coalesce(extract(epoch from blocked_until - clock_timestamp()), 0)::float8,"
     " blocked_until is not null from installation_health where installation_id = :id"
 )
-_PROBE = text(
+_PROBE = Sql(
     "update installation_health set blocked_until = clock_timestamp() + make_interval(secs => :open_s)"
     " where installation_id = :id and failures >= :opens_at and blocked_until <= clock_timestamp() returning 1"
 )
@@ -59,14 +60,14 @@ class Standing:
 
 async def standing(session: TenantSession, installation_id: UUID) -> Standing:
     """Whether we may call now. With the breaker half open exactly one caller may."""
-    row = (await session.execute(_LOOK, {"id": installation_id})).one_or_none()
-    if row is None:
+    rows = await session.fetch(_LOOK, {"id": installation_id})
+    if not rows:
         return Standing(0.0, troubled=False)
-    failures, wait_s, was_blocked = row
+    failures, wait_s, was_blocked = rows[0]
     if wait_s > 0 or failures < OPENS_AT or not was_blocked:
         return Standing(max(0.0, wait_s), failures > 0 or was_blocked, failures)
     probe = {"id": installation_id, "opens_at": OPENS_AT, "open_s": OPEN_S}
-    is_ours = (await session.execute(_PROBE, probe)).one_or_none() is not None
+    is_ours = bool(await session.fetch(_PROBE, probe))
     return Standing(0.0 if is_ours else OPEN_S, True, failures)
 
 

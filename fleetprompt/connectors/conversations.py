@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from adapters.contract import Place
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Message
 from fleetprompt.tenancy import TenantSession
@@ -28,7 +29,7 @@ def conversation_key(place: Place, external_id: str) -> ConversationKey:
 
 # One round trip: the known ones, a changed channel name taken over, the missing ones made (in order of their keys, so
 # that two who make the same ones do not wait for each other crosswise).
-_FIND = text("""
+_FIND = Sql("""
 with place as (
     select * from unnest(cast(:ids as uuid[]), cast(:channel_ids as text[]), cast(:thread_ids as text[]),
         cast(:channel_kinds as text[]), cast(:channel_names as text[]))
@@ -55,9 +56,9 @@ async def find_conversations(
 ) -> dict[ConversationKey, UUID]:
     """The conversation of each key, made where there is none."""
     values = _place_columns(installation_id, places)
-    found = {(row[0], row[1]): row[2] for row in await session.execute(_FIND, values)}
+    found = {(row[0], row[1]): row[2] for row in await session.fetch(_FIND, values)}
     if len(found) < len(places):  # somebody else made one in between; it is committed now
-        found |= {(row[0], row[1]): row[2] for row in await session.execute(_FIND, values)}
+        found |= {(row[0], row[1]): row[2] for row in await session.fetch(_FIND, values)}
     return found
 
 
@@ -107,10 +108,10 @@ COLUMNS: Final = {
 """Of a projected message, with their types."""
 _NAMES = ", ".join(COLUMNS)
 _ARRAYS = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in COLUMNS.items())
-_KNOWN = text(
+_KNOWN = Sql(
     f"select {_NAMES} from messages where installation_id = :installation_id and external_id = any(:external_ids)"
 )
-_SAVE = text(f"""
+_SAVE = Sql(f"""
 insert into messages (installation_id, {_NAMES})
 select :installation_id, message.* from unnest({_ARRAYS}) as message ({_NAMES}) order by external_id
 on conflict (installation_id, external_id) do update set text = excluded.text, edited = excluded.edited,
@@ -124,7 +125,7 @@ async def known_messages(
 ) -> dict[str, Projected]:
     """Those of these messages that are there already."""
     values = {"installation_id": installation_id, "external_ids": list(set(external_ids))}
-    found = [Projected(*row) for row in await session.execute(_KNOWN, values)]
+    found = [Projected(*row) for row in await session.fetch(_KNOWN, values)]
     return {message.external_id: message for message in found}
 
 
@@ -133,7 +134,7 @@ async def save_messages(session: TenantSession, installation_id: UUID, messages:
     if not messages:
         return
     columns = {name: [getattr(message, name) for message in messages] for name in COLUMNS}
-    await session.execute(_SAVE, {"installation_id": installation_id, **columns})
+    await session.fetch(_SAVE, {"installation_id": installation_id, **columns})
 
 
 async def mark_thread_deleted(session: TenantSession, conversation_id: UUID) -> None:

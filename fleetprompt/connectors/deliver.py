@@ -39,6 +39,7 @@ from fleetprompt.runtime.directives import (
     Unclear,
 )
 from fleetprompt.tenancy import Tenancy, TenantSession
+from fleetprompt.tenancy.rows import get
 
 PATIENCE_S = 3600.0  # how long a disturbed far side is waited for before its failures count
 ASK_AGAIN_S = 60.0  # after a fault that a person has to mend
@@ -101,7 +102,7 @@ class PostEffector:
 
     async def plan(self, session: TenantSession, directive: Directive) -> Sequence[dict[str, Any]]:
         """One request for each post, of at most the server's limit."""
-        installation = await session.get(Installation, directive.installation_id)
+        installation = await get(session, Installation, directive.installation_id)
         account, config = (installation.account, installation.config) if installation else ({}, {})
         max_runes = int(account.get("max_text_runes") or DEFAULT_MAX_RUNES)
         parts = self._cut(directive.arguments["text"], max_runes, int(config.get("max_posts_per_answer", 8)))
@@ -218,7 +219,7 @@ class PostEffector:
 
 
 async def _look(session: TenantSession, installation_id: UUID) -> _Ahead:
-    installation = await session.get(Installation, installation_id)
+    installation = await get(session, Installation, installation_id)
     if installation is None or installation.state != InstallationState.INSTALLED:
         return _Ahead(installation, None)
     return _Ahead(installation, await breaker.standing(session, installation_id))

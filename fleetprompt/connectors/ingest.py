@@ -13,7 +13,6 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from adapters.contract import AuthorKind, Cursor, EventKind, Inbound
 from fleetprompt.connectors.catalogue import OF_EVENT
@@ -27,6 +26,7 @@ from fleetprompt.connectors.conversations import (
     save_messages,
 )
 from fleetprompt.connectors.group import GroupCommit
+from fleetprompt.database.driver import Sql
 from fleetprompt.database.engine import is_away
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError
@@ -48,7 +48,7 @@ ACTOR_OF = {
 
 # Also the fence: a listener with older settings must not store what another account would read differently; a change
 # that forgets the cursor waits for us, or we see it.
-_SAVE_CURSOR = text("""
+_SAVE_CURSOR = Sql("""
 insert into installation_cursors (installation_id, cursor)
 select id, :cursor from installations where id = :id and generation = :generation and state = 'installed' for share
 on conflict (installation_id) do update set cursor = excluded.cursor, updated_at = now() returning 1
@@ -288,5 +288,5 @@ def _is_allowed(source: Source, event: Inbound) -> bool:
 async def save_cursor(session: TenantSession, source: Source, cursor: Cursor) -> None:
     """Note how far was read. Raises Superseded when it is no longer ours to note."""
     values = {"id": source.installation_id, "generation": source.generation, "cursor": cursor}
-    if (await session.execute(_SAVE_CURSOR, values)).one_or_none() is None:
+    if not await session.fetch(_SAVE_CURSOR, values):
         raise Superseded("The installation was changed meanwhile.", "Its listener starts again.")

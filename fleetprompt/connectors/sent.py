@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
-
 from adapters.contract import Place
 from fleetprompt.connectors.conversations import (
     Projected,
@@ -16,12 +14,15 @@ from fleetprompt.connectors.conversations import (
     known_messages,
     save_messages,
 )
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import new_id
-from fleetprompt.model import Directive, Effect, Installation
+from fleetprompt.model import Directive, Installation
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import get
 
+_REQUESTS = Sql("select request from effects where directive_id = :directive_id order by part")
 Receipts = Sequence[dict[str, Any]]
 Delivered = Callable[[TenantSession, Directive, Receipts], Awaitable[None]]
 
@@ -40,10 +41,9 @@ def tell_sent(registry: Registry) -> Delivered:
 
 async def _project(session: TenantSession, directive: Directive, receipts: Receipts) -> None:
     """Our posts as messages; the echo may have come first, then only the directive is added."""
-    installation = await session.get(Installation, directive.installation_id)
+    installation = await get(session, Installation, directive.installation_id)
     assert installation is not None
-    query = select(Effect.request).where(Effect.directive_id == directive.id).order_by(Effect.part)
-    requests = list(await session.scalars(query))
+    requests = [row[0] for row in await session.fetch(_REQUESTS, {"directive_id": directive.id})]
     sent = [pair for pair in zip(requests, receipts, strict=True) if "external_id" in pair[1]]
     known = await known_messages(session, installation.id, [receipt["external_id"] for _, receipt in sent])
     messages = []

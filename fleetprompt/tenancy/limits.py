@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import text, update
+from sqlalchemy import update
 
+from fleetprompt.database.driver import Sql
 from fleetprompt.database.engine import Database
 from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.kernel.ids import TenantSlug
@@ -16,7 +17,7 @@ from fleetprompt.model import Organization
 from fleetprompt.tenancy.organizations import find_organization
 from fleetprompt.tenancy.session import TenantSession
 
-_OWN = text("select limits from public.organizations")  # row security shows a tenant's role its own row alone
+_OWN = Sql("select limits from public.organizations")  # row security shows a tenant's role its own row alone
 
 
 class OrganizationLimits(BaseModel):
@@ -41,7 +42,7 @@ class OrganizationLimits(BaseModel):
 
 async def own_limits(session: TenantSession) -> OrganizationLimits:
     """The limits of the session's tenant."""
-    return OrganizationLimits.stored(await session.scalar(_OWN) or {})
+    return OrganizationLimits.stored((await session.fetch(_OWN, {}))[0]["limits"] or {})
 
 
 async def set_limits(database: Database, slug: TenantSlug, changes: Mapping[str, Any]) -> OrganizationLimits:

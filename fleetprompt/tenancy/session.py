@@ -6,16 +6,18 @@ tenant's rights, so a transaction that forgot the role is denied even on the ten
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, TextClause, text
+import asyncpg
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from fleetprompt.database.driver import Driver, Sql
 from fleetprompt.database.engine import SERVED, Database
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError, NotFound
@@ -45,6 +47,11 @@ class TenantSession(AsyncSession):
     tenant: TenantSlug
     moves: list[tuple[str, str, str]]
     """(machine, source, target) of each state move made here; their fault points are reached after the commit."""
+    driver: Driver
+
+    async def fetch(self, statement: Sql, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+        """The rows of a hot statement. What the session itself has not flushed is not seen by it."""
+        return await self.driver.fetch(statement, values)
 
 
 # ruff: noqa: S608 - constants of this very file
@@ -92,14 +99,16 @@ class Tenancy:
 async def _enter(session: TenantSession, fence: Fence | None, finish: bool) -> None:
     schema = schema_name(session.tenant)
     place = {"role": role_name(session.tenant), "path": f"{schema}, pg_temp", "schema": schema}
+    connection = await session.connection()
     try:
-        result = cast("CursorResult[Any]", await session.execute(*_entry(place, fence, finish)))
+        row: Any = (await connection.execute(*_entry(place, fence, finish))).one()
     except DBAPIError as error:
         if "does not exist" in str(error.orig) and "role" in str(error.orig):
             raise _unknown(session.tenant) from error
         raise
-    result.connection.info.setdefault(SERVED, set()).add(session.tenant)
-    row: Any = result.one()
+    session.driver = Driver(connection)
+    assert connection.sync_connection is not None
+    connection.sync_connection.info.setdefault(SERVED, set()).add(session.tenant)
     if not row[2]:  # roles belong to the whole server: this one is of another database's tenant
         raise _unknown(session.tenant)
     if fence is not None and row[3] != 1:

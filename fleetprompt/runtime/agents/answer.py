@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import func, select
 
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel import clock
 from fleetprompt.model import Agent, Conversation, Execution, Installation, Message, Signal
 from fleetprompt.model.states import AgentState, InstallationState
@@ -30,7 +31,20 @@ from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.runtime.signals.emit import SYSTEM
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.limits import own_limits
+from fleetprompt.tenancy.rows import adopt_each, columns, refresh
 
+# Where it was said, and whether it was given to a run already: then nothing may come of it that did not then.
+_PLACE = Sql(
+    f"select {columns(Conversation, 'c')}, {columns(Installation, 'i')},"  # noqa: S608 - names of the model
+    " exists (select from executions where idempotency_key = :key)"
+    " from conversations c join installations i on i.id = :installation_id where c.id = :conversation_id"
+)
+_RECENT = Sql(
+    "select (select count(*) from executions"
+    " where agent_id = :agent_id and input ->> 'person_id' = :person and created_at > :since),"
+    " (select count(*) from executions where created_at > :since)"
+)
+_JOIN = Sql("update conversations set agent_id = :agent_id where id = :id")
 MAX_AUTOMATED_TURNS = 3
 HOUR_MS = 3_600_000
 NAME = "agents.answer"
@@ -81,10 +95,12 @@ class Refusal:
 
 async def wake(session: TenantSession, registry: Registry, signal: Signal) -> None:
     """Start the run that a message asks for, if it asks for one; a repeat finds it started."""
-    found = (await session.execute(_place(signal))).one_or_none()
-    if found is None:
+    place = {"conversation_id": signal.conversation_id, "installation_id": signal.installation_id}
+    found = await session.fetch(_PLACE, {**place, "key": _key(signal)})
+    if not found:
         return
-    conversation, installation, is_known = found
+    conversation, installation = adopt_each(session, tuple(found[0])[:-1], Conversation, Installation)
+    is_known = found[0][-1]
     keep(session, conversation, installation)
     if is_known or installation.state != InstallationState.INSTALLED:
         return
@@ -105,13 +121,6 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
         return
     await _join(session, conversation, agent)
     await start(session, registry, _execution(signal, agent, request))
-
-
-def _place(signal: Signal) -> Select[Conversation, Installation, bool]:
-    """Where it was said, and whether it was given to a run already: then nothing may come of it that did not then."""
-    known = select(Execution.id).where(Execution.idempotency_key == _key(signal)).exists()
-    place = select(Conversation, Installation, known).where(Conversation.id == signal.conversation_id)
-    return place.join(Installation, Installation.id == signal.installation_id)
 
 
 def _key(signal: Signal) -> str:
@@ -170,15 +179,8 @@ async def _refusal(session: TenantSession, signal: Signal, agent: Agent) -> Refu
         return Refusal(PAUSED.format(name=agent.name))
     limits = Limits.stored(agent.limits)
     person = signal.payload["author"]["id"]
-    recent = select(func.count()).where(
-        Execution.agent_id == agent.id,
-        Execution.input["person_id"].astext == person,
-        Execution.created_at > clock.now() - timedelta(hours=1),
-    )
-    everybodys = select(func.count()).where(Execution.created_at > clock.now() - timedelta(hours=1))
-    own, all_runs = (
-        await session.execute(select(recent.scalar_subquery(), everybodys.scalar_subquery()))
-    ).one()
+    recent = {"agent_id": agent.id, "person": person, "since": clock.now() - timedelta(hours=1)}
+    [(own, all_runs)] = await session.fetch(_RECENT, recent)
     if own >= limits.runs_per_person_per_hour:
         hour = int(signal.payload["sent_at_ms"]) // HOUR_MS
         return Refusal(TOO_MANY.format(name=agent.name), f"limited:{agent.id}:{person}:{hour}")
@@ -190,8 +192,8 @@ async def _refusal(session: TenantSession, signal: Signal, agent: Agent) -> Refu
 
 async def _join(session: TenantSession, conversation: Conversation, agent: Agent) -> None:
     if conversation.agent_id != agent.id:
-        statement = update(Conversation).where(Conversation.id == conversation.id).values(agent_id=agent.id)
-        await session.execute(statement)
+        await session.fetch(_JOIN, {"id": conversation.id, "agent_id": agent.id})
+        refresh(conversation, [("agent_id", agent.id)])
 
 
 def _execution(signal: Signal, agent: Agent, request: str) -> NewExecution:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import func
 
 from fleetprompt.kernel.errors import Conflict, InvalidInput, NotFound
 from fleetprompt.kernel.ids import AgentId, new_id
@@ -20,7 +20,9 @@ from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import Rows
 
+_ALIVE = Rows(Agent, "select {columns} from agents where state <> 'archived' order by lower(name)")
 SETTABLE = ("purpose", "instructions", "tools", "model", "limits", "policies")
 
 
@@ -76,8 +78,7 @@ async def set_agent_state(
 
 async def list_agents(session: TenantSession) -> Sequence[Agent]:
     """All but the archived, by name."""
-    alive = select(Agent).where(Agent.state != AgentState.ARCHIVED)
-    return list(await session.scalars(alive.order_by(func.lower(Agent.name))))
+    return await _ALIVE.all(session, {})
 
 
 async def find_agent(session: TenantSession, name: str, *, missing_ok: bool = False) -> Agent | None:

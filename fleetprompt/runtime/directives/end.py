@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 
 from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.model import Directive, Effect
@@ -14,6 +14,10 @@ from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.telemetry import metrics
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import Rows
+
+_LOCK = Rows(Directive, "select {columns} from directives where id = :id for update")
+_EFFECTS = Rows(Effect, "select {columns} from effects where directive_id = :directive_id order by part")
 
 
 async def succeed(
@@ -78,14 +82,12 @@ async def withdraw(
 
 async def effects_of(session: TenantSession, directive: Directive) -> list[Effect]:
     """Its effects, in order."""
-    return list(
-        await session.scalars(select(Effect).where(Effect.directive_id == directive.id).order_by(Effect.part))
-    )
+    return await _EFFECTS.all(session, {"directive_id": directive.id})
 
 
 async def lock(session: TenantSession, directive_id: DirectiveId) -> Directive | None:
     """The directive, held until the end of the transaction."""
-    return await session.scalar(select(Directive).where(Directive.id == directive_id).with_for_update())
+    return await _LOCK.first(session, {"id": directive_id})
 
 
 async def _settled(session: TenantSession, registry: Registry, directive: Directive) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import func
-from sqlalchemy.dialects.postgresql import insert
 
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Directive, Effect
@@ -14,6 +13,7 @@ from fleetprompt.runtime.directives import end
 from fleetprompt.runtime.directives.types import DirectiveType
 from fleetprompt.runtime.moves import move
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import insert
 
 
 async def start(session: TenantSession, kind: DirectiveType, directive: Directive) -> Sequence[Effect]:
@@ -41,5 +41,5 @@ async def start(session: TenantSession, kind: DirectiveType, directive: Directiv
         }
         for part, request in enumerate(requests)
     ]
-    planned = await session.scalars(insert(Effect).returning(Effect, sort_by_parameter_order=True), rows)
-    return planned.all()
+    planned = [await insert(session, Effect, row) for row in rows]
+    return [effect for effect in planned if effect is not None]

@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
 from fleetprompt.kernel import clock
 from fleetprompt.kernel.errors import InvalidInput
@@ -25,6 +24,7 @@ from fleetprompt.runtime.jobs import NewJob, enqueue
 from fleetprompt.runtime.jobs.follow import follow_up, keep
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import insert
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,7 @@ async def request(session: TenantSession, registry: Registry, new: NewDirective)
     Raises InvalidInput for an unknown name or arguments that its kind does not take.
     """
     row = _row(registry, new)
-    inserted = insert(Directive).values(row).on_conflict_do_nothing(index_elements=["idempotency_key"])
-    directive = (await session.scalars(inserted.returning(Directive))).one_or_none()
+    directive = await insert(session, Directive, row, "on conflict (idempotency_key) do nothing")
     if directive is None:
         known = await session.scalar(
             select(Directive).where(Directive.idempotency_key == new.idempotency_key)

@@ -29,6 +29,7 @@ from fleetprompt.runtime.jobs.work import Begun, Work, unknown_here
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.telemetry import span
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import get
 
 
 async def run_directive(registry: Registry, work: Work, directive_id: DirectiveId) -> None:
@@ -40,7 +41,8 @@ async def begin_directive(
     registry: Registry, work: Work, session: TenantSession, directive_id: DirectiveId
 ) -> Begun | None:
     """The first transaction of a directive inside the one that asked for it; None where it cannot begin: its run says why."""
-    directive = await session.get_one(Directive, directive_id)
+    directive = await get(session, Directive, directive_id)
+    assert directive is not None, "it was made just now"
     kind = registry.directives.get(directive.name)
     if kind is None or await _void(session, registry, directive) is not None:
         return None

@@ -16,10 +16,11 @@ from uuid import UUID
 from pydantic import ValidationError
 from sqlalchemy import func, update
 
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel import clock, faults
 from fleetprompt.kernel.ids import TenantSlug, new_id
 from fleetprompt.kernel.json import clean, clean_text
-from fleetprompt.model import Conversation, Execution, ModelCall, ToolCallRecord
+from fleetprompt.model import Conversation, Execution, ToolCallRecord
 from fleetprompt.model.states import ExecutionState
 from fleetprompt.runtime.executions import observe
 from fleetprompt.runtime.executions.record import Run
@@ -40,6 +41,10 @@ from fleetprompt.telemetry import span
 from fleetprompt.tenancy import TenantSession
 
 TYPING_EVERY_S = 4.0
+_NOTE = Sql(
+    "insert into model_calls (id, execution_id, step, model, outcome, cost_usd)"
+    " values (:id, :execution_id, :step, :model, 'started', :cost_usd)"
+)
 GONE = "There is no longer a tool {tool!r} here."
 
 
@@ -69,11 +74,16 @@ async def note_call(
 
     Until it is settled its cost is what was reserved for it.
     """
-    call = ModelCall(id=new_id(), execution_id=run.execution.id, step=step, model=model, outcome="started")
-    call.cost_usd = reserved_usd
-    session.add(call)
-    await session.flush()
-    return call.id
+    call_id = new_id()
+    noted = {
+        "id": call_id,
+        "execution_id": run.execution.id,
+        "step": step,
+        "model": model,
+        "cost_usd": reserved_usd,
+    }
+    await session.fetch(_NOTE, noted)
+    return call_id
 
 
 async def think(

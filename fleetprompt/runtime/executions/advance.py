@@ -32,6 +32,7 @@ from fleetprompt.runtime.signals import Actor
 from fleetprompt.runtime.tools import Tool, ToolContext
 from fleetprompt.runtime.tools.gate import approval_reason
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import get
 
 ASK = (
     "I need someone to approve `{tool}` before I go on: {what}\n{reason} An administrator decides with"
@@ -87,7 +88,7 @@ def _estimate(registry: Registry, run: Run, prepared: ModelRequest) -> Decimal |
 async def _channel(session: TenantSession, registry: Registry, run: Run) -> Channel | None:
     if run.execution.installation_id is None:
         return None
-    installation = await session.get(Installation, run.execution.installation_id)
+    installation = await get(session, Installation, run.execution.installation_id)
     return None if installation is None else registry.channels.get(installation.package)
 
 

@@ -16,6 +16,7 @@ from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Channel, Composed, Registry, Saying, Speech
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import get
 
 
 async def succeed(session: TenantSession, registry: Registry, run: Run, text: str) -> None:
@@ -94,7 +95,7 @@ async def say(
     **links: Any,
 ) -> UUID | None:
     """Have a text posted in a conversation, once for each key; None if its channel takes no such text."""
-    installation = await session.get(Installation, conversation.installation_id)
+    installation = await get(session, Installation, conversation.installation_id)
     keep(session, installation)
     channel = registry.channels.get(installation.package) if installation is not None else None
     if channel is None or not text.strip():

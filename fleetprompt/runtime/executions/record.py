@@ -6,19 +6,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import ExecutionId
-from fleetprompt.model import Agent, Conversation, Execution, ExecutionStep, ModelCall, ToolCallRecord
+from fleetprompt.model import Agent, Conversation, Execution, ModelCall, ToolCallRecord
 from fleetprompt.runtime.agents.limits import Limits
 from fleetprompt.runtime.llm import Limit, ModelReply, reply_from_raw
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.limits import own_limits
+from fleetprompt.tenancy.rows import Rows, adopt_each, columns, get
 
 # As the index model_calls_created has it: without the second condition it would not be used.
 _PAID_TODAY = (
     ModelCall.created_at >= func.date_trunc("day", func.now(), "UTC"),
     ModelCall.cost_usd.is_not(None),
+)
+
+# ruff: noqa: S608 - names of the model
+_HOLD = Sql(
+    f"select {columns(Execution, 'e')}, {columns(Agent, 'a')}, {columns(Conversation, 'c')} from executions e"
+    " join agents a on a.id = e.agent_id left join conversations c on c.id = e.conversation_id"
+    " where e.id = :id for update of e"
+)
+_CALLS = Rows(
+    ToolCallRecord, "select {columns} from tool_calls where execution_id = :execution_id order by step, index"
+)
+_REPLIES = Sql("select reply from execution_steps where execution_id = :execution_id order by step")
+# A run with a call of unknown price has no sum of its own: there its known calls are added up.
+_TODAY = """
+select coalesce(sum(coalesce(e.cost_usd, (select sum(m.cost_usd) from model_calls m where m.execution_id = e.id))), 0)
+from executions e where e.agent_id = :agent_id and e.created_at >= date_trunc('day', now(), 'UTC')
+"""
+_SPENT_TODAY = Sql(_TODAY)
+_USED = Sql(
+    "select coalesce(sum(latency_ms), 0), coalesce(sum(cost_usd), 0),"
+    f" ({_TODAY}) from model_calls where execution_id = :execution_id"
 )
 
 
@@ -58,21 +81,22 @@ class Run:
 
 async def hold(session: TenantSession, execution_id: ExecutionId) -> Run | None:
     """The run without its history, its row held until the end of the transaction; None if there is none."""
-    held = select(Execution, Agent, Conversation).where(Execution.id == execution_id)
-    held = held.join(Agent, Agent.id == Execution.agent_id)
-    held = held.outerjoin(Conversation, Conversation.id == Execution.conversation_id)
-    held = held.with_for_update(of=Execution).execution_options(populate_existing=True)
-    row = (await session.execute(held)).one_or_none()
-    return None if row is None else Run(row[0], row[1], row[2], Limits.stored(row[0].limits))
+    rows = await session.fetch(_HOLD, {"id": execution_id})
+    if not rows:
+        return None
+    execution, agent, conversation = adopt_each(session, tuple(rows[0]), Execution, Agent, Conversation)
+    return Run(execution, agent, conversation, Limits.stored(execution.limits))
 
 
 async def begun(session: TenantSession, execution_id: ExecutionId) -> Run:
     """A run that this very transaction made: nobody else knows of it, and it has no history."""
-    execution = await session.get_one(Execution, execution_id)
+    execution = await get(session, Execution, execution_id)
+    assert execution is not None
     conversation = None
     if execution.conversation_id is not None:
-        conversation = await session.get_one(Conversation, execution.conversation_id)
-    agent = await session.get_one(Agent, execution.agent_id)
+        conversation = await get(session, Conversation, execution.conversation_id)
+    agent = await get(session, Agent, execution.agent_id)
+    assert agent is not None
     run = Run(execution, agent, conversation, Limits.stored(execution.limits))
     await _count_use(session, run)
     return run
@@ -88,11 +112,9 @@ async def load(session: TenantSession, execution_id: ExecutionId) -> Run | None:
 
 async def recall(session: TenantSession, run: Run) -> None:
     """Its history, for a run whose row is held; what it has used up as well, unless it can only come to its answer."""
-    calls = select(ToolCallRecord).where(ToolCallRecord.execution_id == run.execution.id)
-    in_order = calls.order_by(ToolCallRecord.step, ToolCallRecord.index)
-    run.calls = list(await session.scalars(in_order.execution_options(populate_existing=True)))
-    steps = select(ExecutionStep.reply).where(ExecutionStep.execution_id == run.execution.id)
-    run.replies = [reply_from_raw(raw) for raw in await session.scalars(steps.order_by(ExecutionStep.step))]
+    of_run = {"execution_id": run.execution.id}
+    run.calls = await _CALLS.all(session, of_run)
+    run.replies = [reply_from_raw(row[0]) for row in await session.fetch(_REPLIES, of_run)]
     if not run.has_answer:
         await _count_use(session, run)
 
@@ -136,13 +158,8 @@ async def _fits_organization(session: TenantSession, reserved_usd: Decimal) -> b
 
 async def _count_use(session: TenantSession, run: Run) -> None:
     """Milliseconds, and dollars as far as prices are known."""
-    of_run = ModelCall.execution_id == run.execution.id
-    used = select(
-        select(func.coalesce(func.sum(ModelCall.latency_ms), 0)).where(of_run).scalar_subquery(),
-        select(func.coalesce(func.sum(ModelCall.cost_usd), 0)).where(of_run).scalar_subquery(),
-        _spent(run.execution).scalar_subquery(),
-    )
-    model_ms, spent, today = (await session.execute(used)).one()
+    of_run = {"execution_id": run.execution.id, "agent_id": run.execution.agent_id}
+    [(model_ms, spent, today)] = await session.fetch(_USED, of_run)
     run.used_ms = int(model_ms) + _used_by_tools_ms(run.calls)
     run.spent_usd, run.spent_today_usd = Decimal(spent), Decimal(today)
 
@@ -162,14 +179,5 @@ def _used_by_tools_ms(calls: Sequence[ToolCallRecord]) -> int:
 
 
 async def _spent_today(session: TenantSession, execution: Execution) -> Decimal:
-    return Decimal(await session.scalar(_spent(execution)) or 0)
-
-
-def _spent(execution: Execution) -> Select[Decimal]:
-    """A run with a call of unknown price has no sum of its own: there its known calls are added up."""
-    calls = select(func.sum(ModelCall.cost_usd)).where(ModelCall.execution_id == Execution.id)
-    known = func.coalesce(Execution.cost_usd, calls.correlate(Execution).scalar_subquery())
-    return select(func.coalesce(func.sum(known), 0)).where(
-        Execution.agent_id == execution.agent_id,
-        Execution.created_at >= func.date_trunc("day", func.now(), "UTC"),
-    )
+    [(spent,)] = await session.fetch(_SPENT_TODAY, {"agent_id": execution.agent_id})
+    return Decimal(spent)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
-
 from fleetprompt.kernel.ids import ExecutionId
 from fleetprompt.kernel.json import canonical
 from fleetprompt.model import Agent, Directive, Execution, ToolCallRecord
@@ -20,7 +18,12 @@ from fleetprompt.runtime.jobs.work import Begun, Work
 from fleetprompt.runtime.llm import ModelBoundary
 from fleetprompt.runtime.registry import JobKind, Registry
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import Rows
 
+_CALL = Rows(
+    ToolCallRecord,
+    "select {columns} from tool_calls where directive_id = :directive_id order by state <> 'waiting'",
+)
 SIGNALS = {
     "agent.execution.requested": "An agent was asked to do something.",
     "agent.execution.succeeded": "An agent's run came to an answer.",
@@ -58,7 +61,7 @@ def register(registry: Registry, models: ModelBoundary) -> None:
 
 async def recheck(session: TenantSession, directive: Directive) -> str | None:
     """Why a tool's directive may no longer run, though it was allowed when it was asked for; None if it may."""
-    call = await session.scalar(select(ToolCallRecord).where(ToolCallRecord.directive_id == directive.id))
+    call = await _CALL.first(session, {"directive_id": directive.id})
     if call is None:
         return None
     execution = await session.get_one(Execution, call.execution_id)
@@ -70,11 +73,8 @@ async def recheck(session: TenantSession, directive: Directive) -> str | None:
 
 async def on_settled(session: TenantSession, registry: Registry, directive: Directive) -> None:
     """Give a tool call the result of its directive and wake the run that waits for it."""
-    waiting = select(ToolCallRecord).where(
-        ToolCallRecord.directive_id == directive.id, ToolCallRecord.state == "waiting"
-    )
-    call = await session.scalar(waiting)
-    if call is None:
+    call = await _CALL.first(session, {"directive_id": directive.id})
+    if call is None or call.state != "waiting":
         return
     state, content = result_of(directive)
     await set_result(session, call.id, state, content)

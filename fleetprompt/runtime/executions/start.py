@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
 from fleetprompt.kernel.ids import ExecutionId, new_id
 from fleetprompt.model import Agent, Execution
@@ -19,6 +18,7 @@ from fleetprompt.runtime.jobs.follow import follow_up, keep
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import insert
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,7 @@ class NewExecution:
 async def start(session: TenantSession, registry: Registry, new: NewExecution) -> tuple[ExecutionId, bool]:
     """Record the run and enqueue it, in the caller's transaction; returns its id and whether it is new."""
     row = _row(new)
-    inserted = insert(Execution).values(row).on_conflict_do_nothing(index_elements=["idempotency_key"])
-    execution = await session.scalar(inserted.returning(Execution))
+    execution = await insert(session, Execution, row, "on conflict (idempotency_key) do nothing")
     if execution is None:
         known = select(Execution.id).where(Execution.idempotency_key == new.idempotency_key)
         return ExecutionId((await session.scalars(known)).one()), False

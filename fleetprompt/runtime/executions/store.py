@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 from uuid import UUID
 
-from sqlalchemy import update
-
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import new_id
-from fleetprompt.model import ExecutionStep, ModelCall, ToolCallRecord
+from fleetprompt.model import ToolCallRecord
 from fleetprompt.runtime.executions import end
 from fleetprompt.runtime.executions.record import Run
 from fleetprompt.runtime.jobs.work import Postpone
@@ -29,6 +29,16 @@ from fleetprompt.runtime.tools import Tool
 from fleetprompt.runtime.tools.gate import Allowed, admit
 from fleetprompt.tenancy import TenantSession
 
+# What a call did not tell of itself stays as it was noted; its cost is no reservation any more.
+_SETTLE = Sql(
+    "update model_calls set outcome = :outcome, model = coalesce(:model, model), detail = coalesce(:detail, detail),"
+    " input_tokens = coalesce(:input_tokens, input_tokens), output_tokens = coalesce(:output_tokens, output_tokens),"
+    " cost_usd = :cost_usd, latency_ms = :latency_ms where id = :id"
+)
+UNUSED: Final = dict.fromkeys(("model", "detail", "input_tokens", "output_tokens", "cost_usd"))
+_ADD_STEP = Sql(
+    "insert into execution_steps (execution_id, step, model, reply) values (:execution_id, :step, :model, :reply)"
+)
 MAX_CALLS_PER_STEP = 16
 
 
@@ -49,14 +59,15 @@ async def store_usage(
         execution.output_tokens += usage.output_tokens
         is_known = cost_usd is not None and execution.cost_usd is not None
         execution.cost_usd = (execution.cost_usd or 0) + (cost_usd or Decimal(0)) if is_known else None
-    noted = {"cost_usd": None, **noted, "latency_ms": latency_ms}
-    await session.execute(update(ModelCall).where(ModelCall.id == call_id).values(noted))
+    noted["latency_ms"] = latency_ms
+    await session.fetch(_SETTLE, {"id": call_id, **UNUSED, **noted})
 
 
 async def store_reply(session: TenantSession, tools: Mapping[str, Tool], run: Run, reply: ModelReply) -> None:
     """The answer, and each tool call that it asks for: judged now, done later."""
     execution, step = run.execution, run.execution.steps
-    session.add(ExecutionStep(execution_id=execution.id, step=step, model=reply.model, reply=reply.raw))
+    added = {"execution_id": execution.id, "step": step, "model": reply.model, "reply": json.dumps(reply.raw)}
+    await session.fetch(_ADD_STEP, added)
     session.add_all([_judge(run, tools, step, call) for call in reply.calls])
     execution.steps += 1
     execution.tool_calls += len(reply.calls)

@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import JobId, TenantSlug, new_id
 from fleetprompt.tenancy import TenantSession
 
@@ -55,7 +54,7 @@ class NewJob:
 
 
 # No RETURNING and no conflict target: a tenant's role may insert jobs and read none.
-_INSERT = text("""
+_INSERT = Sql("""
 insert into public.job (id, tenant, kind, args, lane, position, priority, scheduled_at, unique_key, correlation_id,
     max_attempts)
 select id, tenant, kind, args, lane, position, priority,
@@ -72,5 +71,5 @@ async def enqueue(session: TenantSession, *jobs: NewJob) -> list[JobId]:
     if not jobs:
         return []
     rows = [job.row(session.tenant) for job in jobs]
-    await session.execute(_INSERT, {"rows": json.dumps(rows, default=str)})
+    await session.fetch(_INSERT, {"rows": json.dumps(rows, default=str)})
     return [JobId(row["id"]) for row in rows]

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import text
-
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
     from fleetprompt.runtime.registry import JobKind
 
 faults.declare({"job.goes_on"})
-_LEAVE_TENANT = text("select set_config('role', 'none', true)")
+_LEAVE_TENANT = Sql("select set_config('role', 'none', true)")
 UNKNOWN_WAIT_S = 30.0
 UNKNOWN_WAITS = 20
 # The row is held by this transaction's fence. Attempts before the successor's first do not count as its own.
-_FINISH = text("delete from public.job where id = :id")
-_GO_ON = text(
+_FINISH = Sql("delete from public.job where id = :id")
+_GO_ON = Sql(
     "update public.job set kind = :kind, args = cast(:args as jsonb), position = :position, priority = :priority,"
     " unique_key = :unique_key, correlation_id = :correlation_id, max_attempts = :max_attempts, last_error = null"
     " where id = :id"
@@ -108,11 +107,11 @@ class Work:
         """
         await session.flush()
         self.successor = await self._next(session)
-        await session.execute(_LEAVE_TENANT)
+        await session.fetch(_LEAVE_TENANT, {})
         if self.successor is None:
-            await session.execute(_FINISH, {"id": self.fence.job_id})
+            await session.fetch(_FINISH, {"id": self.fence.job_id})
         else:
-            await session.execute(_GO_ON, self.successor.row)
+            await session.fetch(_GO_ON, self.successor.row)
         self.concluding = True
 
     async def _next(self, session: TenantSession) -> Work | None:

@@ -11,8 +11,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import select, text
+from sqlalchemy import select
 
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel import clock
 from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.kernel.ids import SignalId, new_id
@@ -94,7 +95,7 @@ _NAMES = ", ".join(COLUMNS)
 _STORED = ", ".join(name for name in COLUMNS if name != "body")
 _ARRAYS = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in COLUMNS.items())
 # Sets, not rows: one round trip, whatever the number. In order, so that of equal keys the first is fresh.
-_INSERT = text(f"""
+_INSERT = Sql(f"""
 with new as (select * from unnest({_ARRAYS}) with ordinality as new ({_NAMES}, place)),
 told as (
     insert into signals ({_STORED}) select {_STORED} from new order by place
@@ -117,7 +118,7 @@ async def emit_many(session: TenantSession, registry: Registry, news: Sequence[N
         return []
     rows = [_row(SignalId(new_id()), new, _retention(registry, new)) for new in news]
     columns = {name: [row[name] for row in rows] for name in COLUMNS}
-    fresh: dict[UUID, bool] = {row[0]: row[1] for row in await session.execute(_INSERT, columns)}
+    fresh: dict[UUID, bool] = {row[0]: row[1] for row in await session.fetch(_INSERT, columns)}
     known = await _known(session, [row["dedupe_key"] for row in rows if row["id"] not in fresh])
     told = [(SignalId(row["id"]), new) for row, new in zip(rows, news, strict=True) if row["id"] in fresh]
     jobs = (handler_jobs(registry, signal_id, new, wanted=fresh[signal_id]) for signal_id, new in told)

@@ -7,6 +7,7 @@ from uuid import UUID
 from fleetprompt.model import Signal
 from fleetprompt.runtime.jobs.work import Work, unknown_here
 from fleetprompt.runtime.registry import JobKind, Registry
+from fleetprompt.tenancy.rows import get
 
 
 def handle_kind(registry: Registry) -> JobKind:
@@ -14,7 +15,7 @@ def handle_kind(registry: Registry) -> JobKind:
 
     async def handle(work: Work) -> None:
         async with work.step() as session:
-            signal = await session.get(Signal, UUID(work.args["signal_id"]))
+            signal = await get(session, Signal, UUID(work.args["signal_id"]))
             if signal is not None:  # its retention may have ended first
                 handler = registry.find_handler(signal.name, work.args["handler"])
                 if handler is None:
