@@ -62,10 +62,16 @@ select gen_random_uuid(), $2, j.kind, j.args, j.lane, j.position,
     j.unique_key, j.correlation_id, j.last_error, j.created_at, j.finished_at
 from jsonb_populate_recordset(null::public.job, $1::text::jsonb) j
 """
+# A person who is unknown here is made, as by `member add`; one who is known stays as they are.
 _MEMBERSHIPS = """
+with told as (select * from jsonb_to_recordset($1::text::jsonb) as m
+        (user_id uuid, email text, name text, role text, status text)
+    where m.role in ('member', 'admin', 'owner') and m.status in ('active', 'suspended', 'removed')),
+made as (insert into public.users (id, email, name) select user_id, email, name from told
+    on conflict do nothing returning id, email)
 insert into public.memberships (user_id, organization_id, role, status)
-select u.id, o.id, m.role, m.status from jsonb_to_recordset($1::text::jsonb) as m (email text, role text, status text)
-    join public.users u on u.email = m.email join public.organizations o on o.slug = $2
+select u.id, o.id, told.role, told.status from told join public.organizations o on o.slug = $2
+    join (select id, email from public.users union select id, email from made) u on u.email = told.email
 on conflict do nothing
 """
 _DISABLE = (

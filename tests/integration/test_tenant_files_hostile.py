@@ -97,6 +97,32 @@ async def test_its_jobs_hold_no_lane_of_somebody_else(whole: Path, tmp_path: Pat
         assert await house.value("select lane from public.job where tenant = 'acme'") == "acme:l"
 
 
+async def test_its_people_come_along_and_who_is_known_stays_who_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "acme.zip"
+    async with fresh_house() as house:
+        run = CommandLine.on(house.url)
+        await run.ok("member", "add", "ada@acme.example", "--org", "acme", "--role", "owner")
+        await run.ok("member", "add", "bob@acme.example", "--org", "acme")
+        await run.ok("member", "suspend", "bob@acme.example", "--org", "acme")
+        ada = await house.value("select id from public.users where email = 'ada@acme.example'")
+        await export_organization(house.database, ACME, path)
+    async with bare_house() as other:
+        await other.rows(
+            "insert into public.users (id, email, name) values ($1, 'bob@acme.example', 'Bob')", new_id()
+        )
+        await restore_organization(other.database, path)
+        listed = (await CommandLine.on(other.url).ok("member", "list", "--org", "acme", "--json")).out
+        people = {one["email"]: one for one in map(json.loads, listed.splitlines())}
+        assert (people["ada@acme.example"]["role"], people["ada@acme.example"]["user_id"]) == (
+            "owner",
+            str(ada),
+        )
+        assert (people["bob@acme.example"]["name"], people["bob@acme.example"]["status"]) == (
+            "Bob",
+            "suspended",
+        )
+
+
 def _rows_of_nothing(_: Manifest, members: dict[str, bytes]) -> None:
     members["registry/job.jsonl"] = b"no json\n"
 
