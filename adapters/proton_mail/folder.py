@@ -1,4 +1,4 @@
-"""Reading one folder: what came since the last UID, in batches of bounded size, parsed ahead while the caller stores."""
+"""Reading one folder: what came since the last UID, in batches of bounded size, fetched and parsed ahead while the caller stores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, suppress
-from typing import Final
+from typing import Final, TypeVar
 
 from adapters.contract import Observer
 from adapters.errors import FarSideFailed
@@ -28,6 +28,7 @@ FETCH_TRIES: Final = 3
 DAY_S: Final = 24 * 3600
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+T = TypeVar("T")
 Item = tuple[Fetched, Quarantine | None]
 """A mail, and why it was set aside before it was read."""
 
@@ -50,19 +51,28 @@ class FolderReader:
         selected = await connection.examine(folder)
         uids = await self._new_uids(connection, folder, selected)
         waiting = len(uids)
-        for start in range(0, len(uids), ENVELOPES):
-            envelopes = await connection.envelopes(uids[start : start + ENVELOPES])
-            told = [one for one in envelopes if one.received_at_ms >= self._position.floor_ms]
-            for batch in self._batches(told):
+        async with aclosing(one_ahead(self._fetched(connection, folder, selected, uids))) as batches:
+            async for fetched, last_uid in batches:
                 self._observer.backlog(waiting)
-                fetched = await self._fetch(connection, folder, selected, batch)
+                waiting = max(0, waiting - len(fetched))
                 async with aclosing(self._parsed(fetched)) as mails:
                     async for one, mail in mails:
                         self._position.reached(folder, selected.uid_validity, one.uid, one.received_at_ms)
                         yield mail
-                waiting = max(0, waiting - len(batch))
-            self._position.reached(folder, selected.uid_validity, uids[min(len(uids), start + ENVELOPES) - 1])
+                self._position.reached(folder, selected.uid_validity, last_uid)
         self._observer.backlog(0)
+
+    async def _fetched(
+        self, connection: ImapConnection, folder: str, selected: Selected, uids: Sequence[int]
+    ) -> AsyncGenerator[tuple[deque[Item], int], None]:
+        """Batches, each with the UID that it reaches to; those without a mail that is told too."""
+        for start in range(0, len(uids), ENVELOPES):
+            asked = uids[start : start + ENVELOPES]
+            envelopes = await connection.envelopes(asked)
+            told = [one for one in envelopes if one.received_at_ms >= self._position.floor_ms]
+            for batch in self._batches(told):
+                yield await self._fetch(connection, folder, selected, batch), batch[-1].uid
+            yield deque(), asked[-1]
 
     async def _new_uids(self, connection: ImapConnection, folder: str, selected: Selected) -> list[int]:
         """The UIDs to look at: behind the last one, or all that are recent enough."""
@@ -165,6 +175,29 @@ class FolderReader:
             else []
         )
         return [next(parsed) if why is None else why for _, why in items]
+
+
+async def one_ahead(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The same; the next one is got while the caller is busy with this one."""
+    coming: asyncio.Task[T] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.create_task(_next(source))
+            try:
+                one = await coming
+            except StopAsyncIteration:
+                return
+            coming = asyncio.create_task(_next(source))
+            yield one
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+        await source.aclose()
+
+
+async def _next(source: AsyncGenerator[T, None]) -> T:
+    return await anext(source)
 
 
 def _chunk(fetched: deque[Item]) -> list[Item]:
