@@ -128,7 +128,7 @@ async def test_who_comes_while_an_abandoned_commit_is_being_ended_is_served() ->
     """Ending a transaction takes a moment: the server is asked to cancel what it does."""
     store, ending = Store(), asyncio.Event()
 
-    async def slow_to_end(numbers: Sequence[int]) -> list[int]:
+    async def slow_to_end(numbers: Sequence[int]) -> Sequence[int]:
         try:
             return await commit(numbers)
         except asyncio.CancelledError:
