@@ -15,6 +15,7 @@ from fleetprompt.database.embedded import EmbeddedPostgres
 from fleetprompt.database.engine import Database
 from fleetprompt.database.migrate import migrate_public
 from fleetprompt.doctor import examine
+from fleetprompt.packages.publishing import publish_first_party
 from fleetprompt.tenancy import Tenancy
 from fleetprompt.tenancy.organizations import create_organization
 from tests import weather
@@ -67,6 +68,7 @@ async def embedded_house(server: EmbeddedPostgres) -> AsyncIterator[House]:
     database = Database((await server.start()).url(), pool_size=5)
     try:
         await migrate_public(database)
+        assert await publish_first_party(database) == []
         for slug in (ACME, GLOBEX):
             await create_organization(database, slug)
         yield House(database.url.render_as_string(hide_password=False), database, Tenancy(database))

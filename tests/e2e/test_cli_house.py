@@ -62,7 +62,7 @@ async def test_each_error_is_one_line_that_says_what_to_do() -> None:
             run("package", "list", FLEETPROMPT_MASTER_KEY=""),
             run("org", "list", FLEETPROMPT_PORT="eighty"),
             run("org", "list", FLEETPROMPT_LOG_LEVEL="loud"),
-            run("org", "list", FLEETPROMPT_BROKER_URL="nats://127.0.0.1"),
+            run("org", "list", FLEETPROMPT_BROKER_URL="kafka://:hunter2secret@127.0.0.1"),
         )
         for said in (bad, missing, away, unset, wrong, level, broker):
             assert said.code == 1, said
@@ -76,7 +76,8 @@ async def test_each_error_is_one_line_that_says_what_to_do() -> None:
         assert "openssl rand" in unset.err
         assert "FLEETPROMPT_PORT" in wrong.err
         assert "WARNING" in level.err
-        assert "Unset it" in broker.err
+        assert "nats://" in broker.err
+        assert "hunter2secret" not in broker.err
 
 
 async def test_wrong_usage_exits_2_and_the_organization_is_always_explicit() -> None:

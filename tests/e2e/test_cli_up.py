@@ -97,7 +97,7 @@ async def test_worker_and_listener_tell_their_health_where_they_are_asked_to() -
                 assert [answer.status_code for answer in answers] == [200, 200, 200]
                 assert "fleetprompt_jobs_queued" in answers[2].text
             codes = await asyncio.gather(stopped(worker, within_s=10), stopped(listener, within_s=10))
-            assert codes == (0, 0)
+            assert list(codes) == [0, 0]
 
 
 async def test_readyz_says_why_it_cannot_work_and_recovers() -> None:

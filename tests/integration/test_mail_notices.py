@@ -77,8 +77,11 @@ async def test_our_own_limit_of_mails_an_hour_holds_the_next_one_back() -> None:
             await post.mails(2)
 
             async def held() -> bool:
-                rows = await post.rows("select error_code from directives where name = 'email.send'")
-                return "own_rate_limit" in [row["error_code"] for row in rows]
+                rows = await post.base.rows(
+                    "select 1 from public.job where kind = 'directive.run' and state = 'available'"
+                    " and scheduled_at > now() + interval '1 min'"
+                )
+                return bool(rows)
 
             await until(held)
             assert len(post.sent()) == 2
