@@ -37,6 +37,7 @@ FULL = {
     "line.not_stored",
     "line.failed",
     "broker.failed",
+    "health.not_written",
 }
 """What may be an error while the disk is full."""
 
