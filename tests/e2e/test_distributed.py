@@ -86,6 +86,7 @@ async def test_over_a_broker_a_killed_worker_and_a_killed_listener_cost_no_answe
     async with broker_of("nats", tmp_path / "broker") as server:
         with spread(play, url, tmp_path, broker_url=server.url) as processes:
             first = await held_by_another(play.house, None, 30.0)
+            await until(lambda: play.house.value("select count(*) from public.worker"), 30.0)
             asked = [play.ask("@fleet where is order 1234?") for _ in range(5)]
             workers = await play.house.rows("select pid from public.worker order by pid")
             processes[workers[0]["pid"]].kill()
