@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +37,7 @@ class Broker(Protocol):
         ...
 
 
-class Server(ABC):
+class Server:
     """A broker's server in a process of its own. The command gets its port and its store."""
 
     scheme = ""
@@ -49,8 +48,8 @@ class Server(ABC):
         self.url = f"{self.scheme}://{HOST}:{self.port}"
         self._process: asyncio.subprocess.Process | None = None
 
-    @abstractmethod
-    def command(self) -> list[str]: ...
+    def command(self) -> list[str]:
+        raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
         return os.environ
