@@ -113,16 +113,16 @@ class MailStage:
         return message_id
 
     def edits(self, message_id: str, text: str) -> None:
-        raise NotImplementedError
+        self.needs("edits")
 
     def deletes(self, message_id: str) -> None:
-        raise NotImplementedError
+        self.needs("deletion")
 
     def lose_next_answer(self) -> None:
         self.server.arm("smtp_drop_after_data")
 
     def close_channel(self) -> None:
-        raise NotImplementedError
+        self.needs("closing")
 
     def spoken(self) -> list[str]:
         return [plain_text(one.raw) for one in self.server.submissions if one.sent is not None]

@@ -12,8 +12,6 @@ from typing import Any, Protocol
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from pydantic_core import to_json
-
 from adapters.contract import AuthorKind, Cursor, EventKind, Inbound
 from fleetprompt.connectors.catalogue import OF_EVENT
 from fleetprompt.connectors.conversations import (
@@ -31,7 +29,7 @@ from fleetprompt.database.engine import is_away
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug, new_id
-from fleetprompt.kernel.json import clean, clean_text
+from fleetprompt.kernel.json import clean_object, clean_text
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit_many
 from fleetprompt.tenancy import Tenancy, TenantSession
@@ -224,7 +222,7 @@ class ChatBatch:
             conversation_id = self.conversations[conversation_key(event.place, event.external_id)]
         return NewSignal(
             OF_EVENT[event.kind],
-            _clean(_payload(source, event, conversation_id, message_id)),
+            clean_object(_payload(source, event, conversation_id, message_id)),
             Actor(ACTOR_OF[event.author.kind], event.author.id, clean_text(event.author.name)),
             dedupe_key=f"{self.installation_id}:{event.event_key}",
             installation_id=self.installation_id,
@@ -238,15 +236,6 @@ class ChatBatch:
 def _is_projected(event: Inbound) -> bool:
     """System messages quote others and answer nobody: they are facts, but no part of a conversation."""
     return event.kind in ABOUT_MESSAGES and event.author.kind is not AuthorKind.SYSTEM
-
-
-def _clean(payload: dict[str, Any]) -> dict[str, Any]:
-    """As `kernel.json.clean`; the usual message holds nothing to be cleaned, and one look at its JSON tells."""
-    try:
-        is_clean = b"\\u0000" not in to_json(payload)
-    except ValueError:  # half of a surrogate pair
-        is_clean = False
-    return payload if is_clean else dict(clean(payload))
 
 
 def _payload(

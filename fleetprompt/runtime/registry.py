@@ -106,12 +106,15 @@ class Channel:
 
     connector: str
     directive: str
-    arguments: Callable[[Conversation, str], dict[str, Any]]
-    """(conversation, text) -> the directive's arguments."""
+    arguments: Callable[[Conversation, str], dict[str, Any]] | None = None
+    """(conversation, text) -> the directive's arguments: anybody of the house can say something there."""
     typing: Callable[[TenantSlug, Conversation], Awaitable[None]] | None = None
     """Shows that an answer is being written; best effort."""
     compose: Callable[[TenantSession, Conversation, Saying], Awaitable[Composed | None]] | None = None
     """In place of `arguments`, where what is said depends on more than the conversation; None = nothing is said."""
+
+    def __post_init__(self) -> None:
+        assert (self.arguments is None) != (self.compose is None), "one of the two makes the arguments"
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,7 +38,7 @@ class Broker(Protocol):
         ...
 
 
-class Server:
+class Server(ABC):
     """A broker's server in a process of its own. The command gets its port and its store."""
 
     scheme = ""
@@ -48,8 +49,8 @@ class Server:
         self.url = f"{self.scheme}://{HOST}:{self.port}"
         self._process: asyncio.subprocess.Process | None = None
 
-    def command(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def command(self) -> list[str]: ...
 
     def environment(self) -> Mapping[str, str]:
         return os.environ

@@ -110,8 +110,3 @@ def answered_subject(subject: str) -> str:
     if plain.casefold().startswith(_ANSWERED):
         return plain[:MAX_SUBJECT_CHARS]
     return f"Re: {plain}"[:MAX_SUBJECT_CHARS].strip()
-
-
-def never(conversation: Conversation, text: str) -> dict[str, Any]:
-    """A mail needs more than its conversation: see `compose`."""
-    raise NotImplementedError("a mail is composed")

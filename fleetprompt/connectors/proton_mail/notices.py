@@ -54,6 +54,7 @@ async def notify(session: TenantSession, registry: Registry, signal: Signal) -> 
         return
     chat, conversation = place
     channel = registry.channels[chat.package]
+    assert channel.arguments is not None, "it is a chat's"
     new = NewDirective(
         channel.directive,
         f"mail.notice:{signal.id}",
@@ -71,7 +72,7 @@ async def _place(
     session: TenantSession, registry: Registry, wanted: str
 ) -> tuple[Installation, Conversation] | None:
     """The channel by name, where something was said in it already, else by id; of a chat that can be posted to."""
-    chats = [name for name, channel in registry.channels.items() if channel.compose is None]
+    chats = [name for name, channel in registry.channels.items() if channel.arguments is not None]
     installed = Installation.state == InstallationState.INSTALLED
     query = select(Installation).where(Installation.package.in_(chats), installed).order_by(Installation.id)
     there = {one.id: one for one in await session.scalars(query)}

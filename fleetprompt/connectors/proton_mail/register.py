@@ -7,7 +7,7 @@ from typing import Final
 from fleetprompt.connectors.pool import AdapterPool
 from fleetprompt.connectors.proton_mail import bounces, retention, wake
 from fleetprompt.connectors.proton_mail.binding import PACKAGE, SEND
-from fleetprompt.connectors.proton_mail.compose import SendArguments, composing, never
+from fleetprompt.connectors.proton_mail.compose import SendArguments, composing
 from fleetprompt.connectors.proton_mail.deliver import MAX_FAILURES, MailEffector
 from fleetprompt.connectors.proton_mail.notices import register_notices
 from fleetprompt.connectors.proton_mail.payload import RECEIVED
@@ -47,7 +47,7 @@ def register_mail(registry: Registry, tenancy: Tenancy, pool: AdapterPool) -> No
             preview=preview,
         )
     )
-    registry.add_channel(Channel(PACKAGE, SEND, never, compose=composing(registry)))
+    registry.add_channel(Channel(PACKAGE, SEND, compose=composing(registry)))
     registry.on(RECEIVED, Handler(wake.NAME, wake.answering(registry), wake.may_wake))
     registry.on(RECEIVED, Handler(bounces.NAME, bounces.taking_back(registry), bounces.is_bounce))
     register_notices(registry)

@@ -122,9 +122,10 @@ async def say(
 async def _compose(
     session: TenantSession, channel: Channel, conversation: Conversation, saying: Saying
 ) -> Composed | None:
-    if channel.compose is None:
-        return Composed(channel.arguments(conversation, saying.text))
-    return await channel.compose(session, conversation, saying)
+    if channel.compose is not None:
+        return await channel.compose(session, conversation, saying)
+    assert channel.arguments is not None
+    return Composed(channel.arguments(conversation, saying.text))
 
 
 async def _reply(
