@@ -111,7 +111,7 @@ def _available(installer: Installer) -> dict[str, Any]:
         "version": installer.version,
         "about": installer.about,
         "settings": settings,
-        "secrets": installer.secrets,
+        "secrets": [*installer.secrets, *installer.optional_secrets],
     }
 
 

@@ -32,8 +32,9 @@ class Binding:
     """One connector that listens. The same `build` serves the set-up test, the listener and deliveries.
 
     parts: (text, most runes) -> what is posted, one post each. request: (our account name, text) -> the text without
-    the mention that leads it. directive: the intent that posts an answer. batch: (session, registry, installation) ->
-    what stores events, where they are no chat. start_at_ms: (settings) -> from when on, if they say so (unix ms).
+    the mention that leads it. directive: the intent that posts an answer. optional_secrets: it works without them.
+    batch: (session, registry, installation) -> what stores events, where they are no chat. start_at_ms: (settings) ->
+    from when on, if they say so (unix ms).
     """
 
     package: str
@@ -43,5 +44,6 @@ class Binding:
     parts: Callable[[str, int], list[str]]
     request: Callable[[str, str], str]
     directive: str
+    optional_secrets: tuple[str, ...] = ()
     batch: Callable[[TenantSession, Registry, UUID], Batch] | None = None
     start_at_ms: Callable[[Mapping[str, Any]], int | None] | None = None

@@ -13,6 +13,10 @@ INTEGRATION: Final = {
     "integration.error": "An installation needs a person.",
     "integration.event.unreadable": "What came in could not be stored and was set aside; its raw bytes are kept.",
 }
+INGRESS: Final = {
+    "chat.command.received": "Somebody wrote a slash command to us.",
+    "chat.action.received": "Somebody pressed a button of ours.",
+}
 OF_EVENT: Final = {
     EventKind.MESSAGE: "chat.message.received",
     EventKind.EDITED: "chat.message.edited",
@@ -24,5 +28,5 @@ OF_EVENT: Final = {
 
 def register(registry: Registry) -> None:
     """Catalogue them."""
-    for name, about in INTEGRATION.items():
+    for name, about in (INTEGRATION | INGRESS).items():
         registry.add_signal(name, about)

@@ -43,5 +43,13 @@ def installer_of(binding: Binding, version: str, about: str) -> Installer:
             await adapter.close()
 
     return Installer(
-        binding.package, version, about, binding.config, binding.secrets, probe, check, since_ms=since_ms
+        binding.package,
+        version,
+        about,
+        binding.config,
+        binding.secrets,
+        probe,
+        check,
+        optional_secrets=binding.optional_secrets,
+        since_ms=since_ms,
     )

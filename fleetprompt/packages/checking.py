@@ -43,11 +43,10 @@ def _words(installer: Installer, error: ValidationError) -> tuple[str, str]:
 
 def check_secrets(installer: Installer, given: Mapping[str, Secret], *, known: Collection[str] = ()) -> None:
     """known: secrets that are there already. Raises InvalidInput for one unknown, empty or missing."""
+    takes = (*installer.secrets, *installer.optional_secrets)
     for name, secret in given.items():
-        if name not in installer.secrets:
-            raise InvalidInput(
-                f"{installer.package} has no secret {name!r}.", nearest(name, installer.secrets)
-            )
+        if name not in takes:
+            raise InvalidInput(f"{installer.package} has no secret {name!r}.", nearest(name, takes))
         if not secret.reveal().strip():
             raise InvalidInput(
                 f"The secret {name!r} is empty.", f"Is its variable set? --secret {name}=env:NAME"

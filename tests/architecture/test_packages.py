@@ -100,6 +100,8 @@ def test_the_settings_of_each_manifest_and_of_its_connector_keep_in_step(install
         assert newest.config.settings == wanted, yaml.safe_dump(wanted, sort_keys=False)
         assert newest.version == installer.version, slug
         assert [one.key for one in newest.credentials if one.required] == list(installer.secrets), slug
+        optional = [one.key for one in newest.credentials if not one.required]
+        assert optional == list(installer.optional_secrets), slug
 
 
 def _version(manifest: Manifest) -> Version:

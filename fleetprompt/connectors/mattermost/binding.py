@@ -13,6 +13,7 @@ from fleetprompt.kernel import clock
 from fleetprompt.kernel.secret import Secret
 
 TOKEN: Final = "bot_token"  # noqa: S105 (the secret's name)
+SLASH_TOKEN: Final = "slash_token"  # noqa: S105 (the secret's name)
 POST: Final = "mattermost.post.create"
 
 
@@ -47,6 +48,7 @@ MATTERMOST: Final = Binding(
     package="mattermost",
     config=MattermostConfig,
     secrets=(TOKEN,),
+    optional_secrets=(SLASH_TOKEN,),
     build=build,
     parts=parts,
     request=request,

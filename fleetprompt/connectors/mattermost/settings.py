@@ -52,6 +52,9 @@ class MattermostConfig(BaseModel):
     )
     post_burst: int = Field(default=20, ge=1, le=1000, description="Posts that may go out at once.")
     allow_user_account: bool = Field(default=False, description="Permit a person's token instead of a bot's.")
+    buttons: bool = Field(
+        default=False, description="Offer buttons; the server must be allowed to call FLEETPROMPT_PUBLIC_URL."
+    )
     ca_file: str = Field(default="", description="PEM file of a private certificate authority.")
 
     @field_validator("server_url")
