@@ -5,16 +5,21 @@ from fleetprompt.model.base import JsonObject, PublicBase, TenantBase
 from fleetprompt.model.conversation import Conversation, Message
 from fleetprompt.model.directive import Directive, Effect
 from fleetprompt.model.execution import Execution, ExecutionStep, ModelCall, ToolCallRecord
+from fleetprompt.model.grant import Grant
 from fleetprompt.model.installation import Credential, Installation, InstallationCursor, InstallationHealth
 from fleetprompt.model.job import Job, Schedule, Worker
 from fleetprompt.model.mail import MailChunk, MailName, MailParticipant, SuppressedAddress
 from fleetprompt.model.organization import Connection, Membership, Organization, User
 from fleetprompt.model.package import Package, PackageVersion, Skill
+from fleetprompt.model.people import ApiKey, Attempts, Identity, OneTimeCode, WebSession
+from fleetprompt.model.secret_link import SecretLink
 from fleetprompt.model.signal import Signal, SignalRaw
 from fleetprompt.model.workflow import Workflow, WorkflowRun, WorkflowStep, WorkflowVersion
 
 __all__ = [
     "Agent",
+    "ApiKey",
+    "Attempts",
     "Connection",
     "Conversation",
     "Credential",
@@ -22,6 +27,8 @@ __all__ = [
     "Effect",
     "Execution",
     "ExecutionStep",
+    "Grant",
+    "Identity",
     "Installation",
     "InstallationCursor",
     "InstallationHealth",
@@ -33,11 +40,13 @@ __all__ = [
     "Membership",
     "Message",
     "ModelCall",
+    "OneTimeCode",
     "Organization",
     "Package",
     "PackageVersion",
     "PublicBase",
     "Schedule",
+    "SecretLink",
     "Signal",
     "SignalRaw",
     "Skill",
@@ -45,6 +54,7 @@ __all__ = [
     "TenantBase",
     "ToolCallRecord",
     "User",
+    "WebSession",
     "Worker",
     "Workflow",
     "WorkflowRun",
