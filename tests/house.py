@@ -15,10 +15,11 @@ from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.packages.publishing import publish_first_party
 from fleetprompt.tenancy import Tenancy
 from fleetprompt.tenancy.organizations import create_organization
-from tests.database import fresh_database
+from tests.database import fresh_database, template_database
 
 ACME = TenantSlug("acme")
 GLOBEX = TenantSlug("globex")
+_made: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,7 @@ async def bare_house(*, pool_size: int = 20) -> AsyncIterator[House]:
     async with fresh_database() as url:
         database = Database(url, pool_size=pool_size)
         try:
-            await migrate_public(database)
-            assert await publish_first_party(database) == []
+            await _migrate(database)
             yield House(url, database, Tenancy(database))
         finally:
             await database.close()
@@ -67,8 +67,32 @@ async def bare_house(*, pool_size: int = 20) -> AsyncIterator[House]:
 
 @contextlib.asynccontextmanager
 async def fresh_house(*, pool_size: int = 20) -> AsyncIterator[House]:
-    """With the tenants acme and globex."""
-    async with bare_house(pool_size=pool_size) as house:
+    """With the tenants acme and globex: a copy of the first that this process made."""
+    async with fresh_database(await _template()) as url:
+        database = Database(url, pool_size=pool_size)
+        try:
+            yield House(url, database, Tenancy(database))
+        finally:
+            await database.close()
+
+
+async def _template() -> str:
+    """Made once a process."""
+    if "name" not in _made:
+        _made["name"] = await template_database(_furnish)
+    return _made["name"]
+
+
+async def _furnish(url: str) -> None:
+    database = Database(url, pool_size=2)
+    try:
+        await _migrate(database)
         for slug in (ACME, GLOBEX):
-            await create_organization(house.database, slug)
-        yield house
+            await create_organization(database, slug)
+    finally:
+        await database.close()
+
+
+async def _migrate(database: Database) -> None:
+    await migrate_public(database)
+    assert await publish_first_party(database) == []
