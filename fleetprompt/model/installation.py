@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, func
+from sqlalchemy import ARRAY, ForeignKey, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleetprompt.model.base import JsonObject, TenantBase
@@ -28,8 +28,34 @@ class Installation(TenantBase):
     error: Mapped[str | None]
     package_digest: Mapped[str | None]  # of the signed manifest; NULL = installed before there was a registry
     config_version: Mapped[int] = mapped_column(server_default="1")
+    error_code: Mapped[str | None]
+    missing: Mapped[list[str]] = mapped_column(ARRAY(Text()), server_default="{}")  # `secret:bot_token`
+    blocked: Mapped[str | None]  # why its version was revoked while it ran
+    purge_at: Mapped[datetime | None]  # uninstalled: from then on nothing but its record stays
+    purged_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class InstallationVersion(TenantBase):
+    """A version that an installation has left, with its settings as they were then: what a rollback returns to.
+
+    left_by: upgrade or rollback. left_for: the version that took its place. returned_at: a rollback came back to it.
+    """
+
+    __tablename__ = "installation_versions"
+
+    installation_id: Mapped[UUID] = mapped_column(ForeignKey(Installation.id), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)  # from 1, in the order in which they were left
+    version: Mapped[str]
+    package_digest: Mapped[str | None]
+    config_version: Mapped[int]
+    config: Mapped[JsonObject]
+    left_by: Mapped[str]
+    left_for: Mapped[str]
+    directive_id: Mapped[UUID]
+    left_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    returned_at: Mapped[datetime | None]
 
 
 class InstallationHealth(TenantBase):
