@@ -11,6 +11,7 @@ from fleetprompt.model.job import Job, Schedule, Worker
 from fleetprompt.model.mail import MailChunk, MailName, MailParticipant, SuppressedAddress
 from fleetprompt.model.organization import Connection, Membership, Organization, User
 from fleetprompt.model.package import Package, PackageVersion, Skill
+from fleetprompt.model.plan import Plan
 from fleetprompt.model.people import ApiKey, Attempts, Identity, OneTimeCode, WebSession
 from fleetprompt.model.secret_link import SecretLink
 from fleetprompt.model.signal import Signal, SignalRaw
@@ -44,6 +45,7 @@ __all__ = [
     "Organization",
     "Package",
     "PackageVersion",
+    "Plan",
     "PublicBase",
     "Schedule",
     "SecretLink",
