@@ -38,6 +38,8 @@ class User(PublicBase):
     email: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     external_subject: Mapped[str | None] = mapped_column(unique=True)
+    password_hash: Mapped[str | None]  # argon2id; None = the person has claimed nothing yet
+    password_set_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
