@@ -82,7 +82,8 @@ async def find_packages(house: House, words: str = "") -> Sequence[Found]:
     for package in await search(house.tenancy.database, words):
         chosen = await _shown(house, package.slug, None)
         told = {name: getattr(package, name) for name in TOLD}
-        installable = package.slug in house.installers.by_package and chosen.state != "revoked"
+        has_all = package.slug in house.installers.by_package or package.kind != "connector"
+        installable = has_all and chosen.state != "revoked"
         found.append(
             Found(package.slug, chosen.row.version, **told, state=chosen.state, installable=installable)
         )

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
-from fleetprompt.kernel.errors import FleetPromptError, NotFound
+from fleetprompt.kernel import clock
+from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.secret import Secret
 
 FAILURES = ("auth", "network", "config", "conflict", "platform")
@@ -50,7 +51,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """One package that can be installed."""
+    """One package that can be installed. listens: it has a far side, of which a listener reads."""
 
     package: str
     version: str
@@ -79,10 +80,28 @@ class Installers:
         self.by_package[installer.package] = installer
 
     def find(self, package: str) -> Installer:
-        """Raises NotFound, naming the nearest."""
-        if package not in self.by_package:
-            raise NotFound(f"There is no package {package!r}.", nearest(package, self.by_package))
-        return self.by_package[package]
+        """Of what is installed: its connector's, or that of a package that has no far side."""
+        return self.by_package.get(package) or without_far_side(package)
+
+
+class AnySettings(BaseModel):
+    """Settings that the manifest's own schema alone checks."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+async def _here(config: Mapping[str, Any], secrets: Mapping[str, Secret]) -> Probe:
+    return Probe({}, "", int(clock.now().timestamp() * 1000))
+
+
+async def _nothing_to_check(config: Mapping[str, Any], secrets: Mapping[str, Secret]) -> Sequence[Line]:
+    return ()
+
+
+def without_far_side(package: str, version: str = "", config: type[BaseModel] = AnySettings) -> Installer:
+    """Of a package that only provides agents, skills and workflows: there is nobody to ask, and nothing to listen to."""
+    about = "Provides agents, skills and workflows."
+    return Installer(package, version, about, config, (), _here, _nothing_to_check, listens=False)
 
 
 def nearest(word: str, known: Collection[str]) -> str:

@@ -17,7 +17,7 @@ from fleetprompt.packages import directory
 from fleetprompt.packages.find import find_installation, live_installations
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Line
-from fleetprompt.packages.published import revocations
+from fleetprompt.packages.published import revocations, versions_of
 from fleetprompt.tenancy import TenantSession
 
 STUCK = (DirectiveState.FAILED, DirectiveState.OUTCOME_UNKNOWN)
@@ -66,7 +66,7 @@ class Status:
 async def status(house: House, tenant: TenantSlug, package: str | None = None) -> list[Status]:
     """All live installations of a tenant, or those of one package. Raises NotFound for a package that is none."""
     if package is not None:
-        house.installers.find(package)
+        await versions_of(house.tenancy.database, package)
     async with house.tenancy.session(tenant) as session:
         found = [
             (

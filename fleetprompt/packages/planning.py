@@ -12,7 +12,7 @@ from fleetprompt.model import Installation
 from fleetprompt.model.states import InstallationState
 from fleetprompt.packages.find import live_installations
 from fleetprompt.packages.house import House
-from fleetprompt.packages.installers import Installer
+from fleetprompt.packages.installers import Installer, without_far_side
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.manifest.ranges import VersionRange
 from fleetprompt.packages.published import (
@@ -26,6 +26,7 @@ from fleetprompt.packages.published import (
     versions_of,
 )
 from fleetprompt.packages.resolve import Candidate, resolve
+from fleetprompt.packages.settings_schema import settings_model
 
 PRESENT = (InstallationState.INSTALLED, InstallationState.DISABLED)
 
@@ -60,11 +61,14 @@ async def choose_for(house: House, tenant: TenantSlug, package: str) -> Chosen:
 
 
 def require_installer(house: House, manifest: Manifest) -> Installer:
-    """Raises Conflict if this program lacks what the package binds."""
+    """Raises Conflict if this program lacks the connector that the package binds."""
+    if manifest.binds is None:
+        return without_far_side(manifest.slug, manifest.version, settings_model(manifest))
     if manifest.slug not in house.installers.by_package:
         raise Conflict(
-            f"{manifest.label} is not installable yet: this program does not bring what it takes.",
-            "See what is: fleetprompt package search",
+            f"{manifest.label} is not installable yet: FleetPrompt {PLATFORM} does not bring the connector"
+            f" {manifest.binds!r}.",
+            "See what is: fleetprompt package search. Upgrade FleetPrompt when a later one brings it.",
         )
     return house.installers.by_package[manifest.slug]
 

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.packages.installers import nearest
 from fleetprompt.packages.manifest import Manifest
+
+TYPES: Final[Mapping[str, Any]] = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "array": list[Any],
+    "object": dict[str, Any],
+}
+
+
+def settings_model(manifest: Manifest) -> type[BaseModel]:
+    """Reads settings as the command line gives them (`--set n=3`) and completes them; `check_settings` judges them."""
+    schema = manifest.config.settings
+    fields: dict[str, Any] = {
+        name: (TYPES.get(setting.get("type", ""), Any), _field(name, setting, schema.get("required", ())))
+        for name, setting in schema.get("properties", {}).items()
+    }
+    return create_model("Settings", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _field(name: str, setting: Mapping[str, Any], required: Collection[str]) -> Any:
+    about = setting.get("description")
+    return Field(description=about) if name in required else Field(setting.get("default"), description=about)
 
 
 def check_settings(manifest: Manifest, settings: Mapping[str, Any]) -> None:

@@ -27,6 +27,11 @@ class Permission(Part):
     data: DataClass
     approval: Approval
 
+    @property
+    def grant(self) -> str:
+        """As grants and tools write it: `mattermost.posts:write`."""
+        return self.scope if self.scope.endswith(f":{self.access}") else f"{self.scope}:{self.access}"
+
 
 class CredentialNeed(Part):
     """One secret. acquire: how a person comes by it; verify: how it is tried before it is stored."""

@@ -12,7 +12,7 @@ from jsonschema.exceptions import SchemaError
 from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.packages.manifest.model import Manifest
 from fleetprompt.packages.manifest.reading import Path_
-from fleetprompt.runtime.workflows.definition import read
+from fleetprompt.runtime.workflows.definition import Step, read
 
 REFERRING: Final = frozenset(
     {"$ref", "$dynamicRef", "$recursiveRef", "$id", "$schema", "$anchor", "$dynamicAnchor"}
@@ -75,6 +75,7 @@ def _references(manifest: Manifest) -> Iterator[Found]:
             if name not in skills:
                 place: Path_ = ("provides", "agents", number, "skills", index)
                 yield place, f"There is no skill {name!r} here.", f"There is: {', '.join(sorted(skills))}."
+        yield from _named(manifest, agent.named_by, ("provides", "agents", number, "named_by"))
     for index, requirement in enumerate(manifest.requires):
         if requirement.package == manifest.slug:
             yield ("requires", index, "package"), "A package cannot require itself.", ""
@@ -83,6 +84,14 @@ def _references(manifest: Manifest) -> Iterator[Found]:
         if event.signal not in emitted:
             place = ("value", index, "signal")
             yield place, f"{event.signal} is not among the emitted signals.", "Add it to signals.emitted."
+
+
+def _named(manifest: Manifest, setting: str | None, place: Path_) -> Iterator[Found]:
+    """A name that the settings give is a text with a default."""
+    known = dict(manifest.config.settings.get("properties") or {})
+    if setting is not None and dict(known.get(setting) or {}).get("type") != "string":
+        texts = [name for name, one in known.items() if isinstance(one, dict) and one.get("type") == "string"]
+        yield place, f"There is no setting {setting!r} that is a text.", f"There is: {', '.join(texts)}."
 
 
 def _migrations(manifest: Manifest) -> Iterator[Found]:
@@ -100,9 +109,28 @@ def _workflows(manifest: Manifest) -> Iterator[Found]:
     """As the runtime reads them; whether their signals and directives exist is seen when they are added."""
     for index, workflow in enumerate(manifest.provides.workflows):
         try:
-            read(workflow.model_dump(mode="json", exclude={"title"}, exclude_defaults=True))
+            found = read(workflow.model_dump(mode="json", exclude={"title"}, exclude_defaults=True))
         except InvalidInput as refused:
             yield ("provides", "workflows", index), f"This is no workflow: {refused.what}", ""
+            continue
+        for number, step in enumerate(found.steps):
+            place: Path_ = ("provides", "workflows", index, "steps", number)
+            yield from _reach(manifest, step, place)
+
+
+def _reach(manifest: Manifest, step: Step, place: Path_) -> Iterator[Found]:
+    """A step uses what its package brings or asks for, and nothing of anybody else's."""
+    agents = {agent.name for agent in manifest.provides.agents}
+    if step.agent is not None and step.agent not in agents:
+        listed = ", ".join(sorted(agents)) or "none"
+        yield (*place, "agent"), f"There is no agent {step.agent!r} here.", f"There is: {listed}."
+    if step.directive is not None and step.directive not in manifest.directives:
+        problem = f"{step.directive} is not among the directives that it asks for."
+        yield (*place, "directive"), problem, "Add it to directives."
+    package = (step.installation or "").partition(":")[0]
+    if package and package not in {manifest.slug, *(need.package for need in manifest.requires)}:
+        problem = f"It uses the installation of {package}, which it does not require."
+        yield (*place, "installation"), problem, "Add the package to requires."
 
 
 def check_schema(manifest: Manifest) -> Iterator[Found]:

@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fleetprompt.packages.manifest.names import ConnectorKey, Line, Part, Prose, SignalPattern, Slug, ToolName
+from fleetprompt.packages.manifest.names import (
+    ConnectorKey,
+    Key,
+    Line,
+    Part,
+    Prose,
+    SignalPattern,
+    Slug,
+    ToolName,
+)
 
 
 class SkillExample(Part):
@@ -28,9 +37,13 @@ class Skill(Part):
 
 
 class AgentTemplate(Part):
-    """An agent that the installation makes. limits, policies: as `fleetprompt agent set` takes them."""
+    """An agent that the installation makes. limits, policies: as `fleetprompt agent set` takes them.
+
+    named_by: the setting that says what it is called here, if there is one.
+    """
 
     name: Slug
+    named_by: Key | None = None
     purpose: Line
     instructions: Prose
     skills: tuple[Slug, ...] = ()
