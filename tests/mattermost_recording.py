@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 
+from fleetprompt.sandbox.loopback import LoopbackServer
 from fleetprompt.sandbox.mattermost import SandboxMattermost
+from fleetprompt.sandbox.messages import Answer, Request, Response, json_response
 
 FIXTURES: Final = Path(__file__).parent / "fixtures" / "mattermost"
 ID: Final = re.compile(r"[ybndrfg8ejkmcpqxot1uwisza345h769]{26}")
 DIGEST: Final = re.compile(r"[0-9a-f]{40}")
 NESTED: Final = ("post", "mentions", "reaction", "thread", "teammate_ids")
 FIRST_TIMESTAMP: Final = 1_600_000_000_000
-CALLBACKS: Final = "buttons, slash commands, dialogs and outgoing webhooks come with a later issue"
-
-# Pairs that are not replayed, by index in rest.json, with the reason.
-SKIPPED_PAIRS: Final = {
-    44: CALLBACKS,
-    45: CALLBACKS,
-    46: CALLBACKS,
-    47: CALLBACKS,
-    48: CALLBACKS,
-    51: CALLBACKS,
+INTEGRATION: Final = "http://127.0.0.1:18099"
+"""Where the recorded integration listened."""
+SITE: Final = "http://127.0.0.1:18065"
+# What the recorded integration answered; the outgoing webhook's answer became a reply.
+ANSWERED: Final = {
+    "/action": {"update": {"message": "approved by you", "props": {}}},
+    "/slash": {"response_type": "ephemeral", "text": "ok from slash"},
+    "/outgoing": {"text": "outgoing reply", "response_type": "comment"},
 }
-SKIPPED_FRAMES: Final = {32: CALLBACKS, 34: CALLBACKS}
 # Who sent a request whose answer does not name its author.
 SENDERS: Final = {2: "fleet", 3: "fleet", 5: "dana", 11: "fleet", 12: "fleet", 20: "admin", 35: "fleet"} | {
     **dict.fromkeys(range(36, 41), "fleet"),
     41: "admin",
     43: "fleet",
+    46: "admin",
+    48: "admin",
     50: "admin",
+    51: "fleet",
     52: "nobody",
     53: "fleet",
     55: "fleet",
@@ -71,12 +74,43 @@ def opened(frame: dict[str, Any]) -> dict[str, Any]:
     return frame | {"data": data | nested}
 
 
+def fields(body: str) -> dict[str, Any]:
+    """A callback's body, JSON or form, in its order; of an address under the site's the id apart."""
+    found: dict[str, Any] = json.loads(body) if body.startswith("{") else dict(parse_qsl(body))
+    if "response_url" in found:
+        found["response_url"] = found["response_url"].rsplit("/", 1)
+    return found
+
+
+def trigger_parts(trigger_id: str | None) -> list[str]:
+    """The ids in it: its own, which the client learns too, and the user's."""
+    return base64.b64decode(trigger_id).decode().split(":")[:2] if trigger_id else []
+
+
+class Integration:
+    """The recorded integration: takes callbacks and answers as it did."""
+
+    def __init__(self) -> None:
+        self.http = LoopbackServer(self)
+        self.called: list[Request] = []
+
+    def answer(self, request: Request) -> Answer:
+        """Note the request; answer it."""
+        self.called.append(request)
+        return json_response(200, ANSWERED[request.path])
+
+    def accept(self, request: Request) -> Response:
+        """It has no websocket."""
+        return Response(404)
+
+
 class Names:
     """Which id of ours stands for which recorded id, and which time for which; learnt from the answers as they come."""
 
     def __init__(self) -> None:
         self.ids: dict[str, str] = {}
         self.times: dict[int, int] = {}
+        self.addresses: dict[str, str] = {}
 
     def learn(self, recorded: Any, ours: Any) -> None:
         """Bind ids and times that stand at the same place."""
@@ -98,6 +132,8 @@ class Names:
         if isinstance(value, list):
             return [self.with_our_ids(item) for item in value]
         if isinstance(value, str):
+            for recorded, ours in self.addresses.items():
+                value = value.replace(recorded, ours)
             return ID.sub(lambda match: self.ids.get(match.group(), match.group()), value)
         return value
 
@@ -147,14 +183,17 @@ class Replay:
     names: Names = field(default_factory=Names)
     answers: dict[int, httpx2.Response] = field(default_factory=dict)
     frames: list[dict[str, Any]] = field(default_factory=list)
+    called: dict[str, Request] = field(default_factory=dict)
 
 
 class Player:
     """One run over all pairs, with the bot's websocket open."""
 
-    def __init__(self, server: SandboxMattermost) -> None:
+    def __init__(self, server: SandboxMattermost, integration: Integration) -> None:
         self.server = server
+        self.integration = integration
         self.replay = Replay()
+        self.replay.names.addresses = {INTEGRATION: integration.http.url, SITE: server.url}
         self.admin = server.create_user("admin", is_admin=True)
         self.fleet = server.create_user("fleet", is_bot=True, owner=self.admin)
         self.dana = server.create_user("dana")
@@ -165,15 +204,23 @@ class Player:
         self.client = httpx2.AsyncClient(base_url=server.url, trust_env=False)
 
     async def play(self) -> Replay:
-        """Send every request that is not skipped; frames are collected alongside."""
+        """Send every request; frames are collected alongside."""
         async with self.client, await self._connected() as socket:
             for index, pair in enumerate(recorded_pairs()):
-                if index not in SKIPPED_PAIRS:
-                    await self._send(index, pair)
+                await self._send(index, pair)
+                if index == 49:
+                    await self._wait_for_reply()
                 if index == 50:
                     await self._call_hook()
             await self._collect(socket)
+        self.replay.called = {request.path: request for request in self.integration.called}
         return self.replay
+
+    async def _wait_for_reply(self) -> None:
+        """Nobody waits for an outgoing webhook; in the recording its reply came before the next request."""
+        async with asyncio.timeout(5):
+            while not any(post.message == "outgoing reply" for post in self.server.posts()):
+                await asyncio.sleep(0.005)
 
     async def _connected(self) -> ClientConnection:
         """The recorder authenticated by a challenge; the bot was connected before the scene began."""
@@ -216,18 +263,19 @@ class Player:
         await self.client.post(f"/hooks/{hook_id}", json={"text": "@fleet from incoming webhook"})
 
     async def _collect(self, socket: ClientConnection) -> None:
-        for recorded in _kept(recorded_frames()):
+        for recorded in recorded_frames():
             async with asyncio.timeout(5):
                 frame = opened(json.loads(await socket.recv()))
             self.replay.names.learn(recorded, frame)
             self.replay.frames.append(frame)
 
 
-def _kept(frames: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [frame for index, frame in enumerate(frames) if index not in SKIPPED_FRAMES]
-
-
 async def play() -> Replay:
     """Replay the whole recording on a fresh sandbox."""
-    async with SandboxMattermost() as server:
-        return await Player(server).play()
+    integration = Integration()
+    await integration.http.start()
+    try:
+        async with SandboxMattermost() as server:
+            return await Player(server, integration).play()
+    finally:
+        await integration.http.stop()

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import h11
 
-from fleetprompt.sandbox.messages import Answer, Cut, Later, Request, Response
+from fleetprompt.sandbox.messages import Answer, Cut, Eventually, Later, Request, Response
 from fleetprompt.sandbox.websocket import Socket, SocketListener
 
 HOST: Final = "127.0.0.1"
@@ -173,6 +173,8 @@ class Connection(asyncio.Protocol):
         if isinstance(answer, Later):
             waiting = answer
             self.server.later(waiting.delay_s, lambda: self._answer(waiting.answer()))
+        elif isinstance(answer, Eventually):
+            self.server.wait_for(answer, self._answer)
         elif isinstance(answer, Cut):
             self.abort()
         elif self._transport is not None:
@@ -219,6 +221,7 @@ class LoopbackServer:
         self.connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._timers: set[asyncio.TimerHandle] = set()
+        self._waits: set[asyncio.Task[None]] = set()
         self._connection_ended = asyncio.Event()
 
     @property
@@ -238,6 +241,9 @@ class LoopbackServer:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        for wait in list(self._waits):
+            wait.cancel()
+        await asyncio.gather(*self._waits, return_exceptions=True)
         if self._listener:
             self._listener.close()
         self.abort_connections()
@@ -277,3 +283,13 @@ class LoopbackServer:
 
         timer = asyncio.get_running_loop().call_later(delay_s, fire)
         self._timers.add(timer)
+
+    def wait_for(self, answer: Eventually, act: Callable[[Answer], None]) -> None:
+        """Call `act` with the answer once it is there, unless the server stops first."""
+
+        async def wait() -> None:
+            act(await answer.answer())
+
+        task = asyncio.get_running_loop().create_task(wait())
+        self._waits.add(task)
+        task.add_done_callback(self._waits.discard)

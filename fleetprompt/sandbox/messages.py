@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,14 @@ class Later:
     answer: Callable[[], Answer]
 
 
-Answer = Response | Cut | Later
+@dataclass(frozen=True, slots=True)
+class Eventually:
+    """The answer comes when somebody else has answered; `answer` is awaited for it."""
+
+    answer: Callable[[], Awaitable[Answer]]
+
+
+Answer = Response | Cut | Later | Eventually
 
 
 def json_response(status: int, value: Any, headers: tuple[tuple[str, str], ...] = ()) -> Response:

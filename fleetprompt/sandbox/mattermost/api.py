@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any, Final
@@ -13,7 +13,7 @@ from fleetprompt.sandbox.mattermost.frames import SERVER_VERSION
 from fleetprompt.sandbox.mattermost.ids import is_id, new_id
 from fleetprompt.sandbox.mattermost.records import Channel, SandboxUser
 from fleetprompt.sandbox.mattermost.site import Site
-from fleetprompt.sandbox.messages import Answer, Request, Response, json_response
+from fleetprompt.sandbox.messages import Answer, Eventually, Request, Response, json_response
 
 PREFIX: Final = "/api/v4"
 OK: Final = {"status": "OK"}
@@ -164,6 +164,18 @@ def authenticate(site: Site, request: Request) -> SandboxUser:
     if user is None or user.revoked:
         raise ApiError("api.context.session_expired.app_error")
     return user
+
+
+def eventually(carry_out: Callable[[], Awaitable[Response]]) -> Eventually:
+    """An answer that waits for an integration's; a refusal is worded as everywhere."""
+
+    async def answer() -> Answer:
+        try:
+            return await carry_out()
+        except ApiError as error:
+            return refusal(error)
+
+    return Eventually(answer)
 
 
 def refusal(error: ApiError) -> Response:

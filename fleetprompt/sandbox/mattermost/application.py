@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Final, Protocol
 
 from fleetprompt.sandbox.faults import Faults
-from fleetprompt.sandbox.mattermost import api_channels, api_people, api_posts
+from fleetprompt.sandbox.mattermost import api_channels, api_integrations, api_people, api_posts
 from fleetprompt.sandbox.mattermost.api import PREFIX, Api, authenticate, refusal
 from fleetprompt.sandbox.mattermost.errors import ApiError
 from fleetprompt.sandbox.mattermost.faults import before_commit
 from fleetprompt.sandbox.mattermost.hub import Session
+from fleetprompt.sandbox.mattermost.integrations import send_out
 from fleetprompt.sandbox.mattermost.site import IN_FLIGHT, Site
 from fleetprompt.sandbox.messages import Answer, Cut, Later, Request, Response
 from fleetprompt.sandbox.websocket import Socket, SocketListener
@@ -53,7 +55,8 @@ class MattermostApplication:
         self.faults = Faults()
         self._control = control
         self._api = Api(site)
-        for module in (api_people, api_channels, api_posts):
+        site.posted = partial(send_out, site)
+        for module in (api_people, api_channels, api_posts, api_integrations):
             module.register(self._api)
 
     def answer(self, request: Request) -> Answer:

@@ -13,6 +13,19 @@ def public_props(props: dict[str, Any]) -> dict[str, Any]:
     return props | {"attachments": [_public_attachment(a) for a in attachments if isinstance(a, dict)]}
 
 
+def integrations_of(props: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each button or menu calls, by the action's id; no client ever sees it."""
+    attachments = props.get("attachments")
+    found: dict[str, dict[str, Any]] = {}
+    for attachment in attachments if isinstance(attachments, list) else ():
+        actions = attachment.get("actions") if isinstance(attachment, dict) else None
+        for action in actions if isinstance(actions, list) else ():
+            if isinstance(action, dict) and isinstance(action.get("integration"), dict):
+                kind = {"type": action.get("type") or "button"}
+                found[str(action.get("id"))] = dict(action["integration"]) | kind
+    return found
+
+
 _EMPTY_ATTACHMENT: Final[dict[str, Any]] = {
     "id": 0,
     "fallback": "",

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import httpx2
 
+from fleetprompt.sandbox.mattermost.integration_records import SlashCommand
 from fleetprompt.sandbox.mattermost.ledger import LedgerEntry
 from fleetprompt.sandbox.mattermost.records import Channel, IncomingHook, Post, SandboxUser, Team
 
@@ -131,6 +132,30 @@ class SandboxControl:
         """Posts in `create_at` order, system posts included."""
         query = {"channel": _ref(channel)} if channel else {}
         return [Post(**item) for item in await self._get("posts", deleted=str(deleted).lower(), **query)]
+
+    async def create_command(
+        self, owner: SandboxUser | str, team: Team | str, trigger: str, url: str, *, token: str = ""
+    ) -> SlashCommand:
+        """A slash command of a team; the existing one, with this address, when the word is taken."""
+        body = {"owner": owner, "team": team, "trigger": trigger, "url": url, "token": token}
+        return SlashCommand(**await self._do("commands", **body))
+
+    async def run_command(
+        self, user: SandboxUser | str, channel: Channel | str, text: str, *, team: Team | str | None = None
+    ) -> dict[str, Any]:
+        """Write a slash command; returns what the client gets."""
+        answer: dict[str, Any] = await self._do(
+            "command-runs", user=user, channel=channel, text=text, team=team
+        )
+        return answer
+
+    async def press(self, user: SandboxUser | str, post: Post | str, button: str) -> None:
+        """Press a button."""
+        await self._do("presses", user=user, post=post, button=button)
+
+    async def shown_privately(self, user: SandboxUser | str) -> list[Post]:
+        """The ephemeral posts that an account has seen."""
+        return [Post(**item) for item in await self._get("private-posts", user=_ref(user))]
 
     async def ledger(self, after: int = 0) -> list[LedgerEntry]:
         """Every post accepted from a client whose `arrival` is greater than `after`."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, is_dataclass
+from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from fleetprompt.sandbox.mattermost.errors import ApiError
 from fleetprompt.sandbox.mattermost.ids import new_id
-from fleetprompt.sandbox.messages import Answer, Request, json_response
+from fleetprompt.sandbox.messages import Answer, Eventually, Request, json_response
 
 if TYPE_CHECKING:
     from fleetprompt.sandbox.mattermost.server import SandboxMattermost
@@ -30,6 +32,9 @@ ACTIONS: Final = {
     "POST deletions": "delete",
     "POST reactions": "react",
     "POST typing": "typing",
+    "POST commands": "create_command",
+    "POST command-runs": "run_command",
+    "POST presses": "press",
 }
 FAULTS: Final = frozenset(
     {
@@ -61,11 +66,10 @@ class Control:
         """Carry out one control request; 400 when the arguments do not fit."""
         name = request.path.removeprefix("/sandbox/")
         try:
-            return json_response(200, _plain(self._carry_out(request, name)))
-        except ApiError as error:
-            return json_response(error.status, error.as_json(new_id()))
-        except (TypeError, ValueError) as error:
-            return json_response(400, {"id": "sandbox.control", "message": str(error), "status_code": 400})
+            done = self._carry_out(request, name)
+        except (ApiError, TypeError, ValueError) as error:
+            return _refused(error)
+        return Eventually(partial(_awaited, done)) if isawaitable(done) else json_response(200, _plain(done))
 
     def _carry_out(self, request: Request, name: str) -> Any:
         if request.method == "GET":
@@ -78,6 +82,8 @@ class Control:
             return self._server.posts(
                 request.query.get("channel"), deleted=request.query.get("deleted") == "true"
             )
+        if name == "private-posts":
+            return self._server.shown_privately(request.query.get("user", ""))
         if name == "ledger":
             return list(self._server.ledger[int(request.query.get("after", "0")) :])
         if name == "ready":
@@ -102,6 +108,19 @@ class Control:
 
         loop = asyncio.get_running_loop()
         loop.call_later(0.02, begin)
+
+
+async def _awaited(doing: Awaitable[Any]) -> Answer:
+    try:
+        return json_response(200, _plain(await doing))
+    except ApiError as error:
+        return _refused(error)
+
+
+def _refused(error: ApiError | TypeError | ValueError) -> Answer:
+    if isinstance(error, ApiError):
+        return json_response(error.status, error.as_json(new_id()))
+    return json_response(400, {"id": "sandbox.control", "message": str(error), "status_code": 400})
 
 
 def _plain(value: Any) -> Any:

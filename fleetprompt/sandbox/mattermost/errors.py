@@ -52,6 +52,36 @@ _REFUSALS: Final[dict[str, tuple[int, str]]] = {
     "web.incoming_webhook.invalid.app_error": (400, "Invalid webhook."),
     "web.incoming_webhook.channel.app_error": (404, "Couldn't find the channel."),
     "api.channel.remove_members.denied": (400, "Cannot remove user from a channel of this type."),
+    "api.post.do_action.action_id.app_error": (404, "Invalid action id."),
+    "api.post.do_action.action_integration.app_error": (400, "Action integration error."),
+    "api.command.duplicate_trigger.app_error": (
+        400,
+        "This trigger word is already in use. Please choose another word.",
+    ),
+    "api.command.execute_command.not_found.app_error": (
+        404,
+        "Command with a trigger of '{name}' not found. To send a message beginning with \"/\", "
+        "try adding an empty space at the beginning of the message.",
+    ),
+    "api.command.execute_command.failed.app_error": (500, "Command with a trigger of '{name}' failed."),
+    "app.command_webhook.get.missing": (404, "Unable to get the webhook."),
+    "app.command_webhook.try_use.invalid": (400, "Invalid webhook."),
+    "interactive_message.decode_trigger_id.base64_decode_failed": (
+        400,
+        "Failed to decode base64 for trigger ID for interactive dialog.",
+    ),
+    "interactive_message.decode_trigger_id.missing_data": (
+        400,
+        "Trigger ID missing required data for interactive dialog.",
+    ),
+    "interactive_message.decode_trigger_id.expired": (
+        400,
+        "Trigger ID for interactive dialog is expired. Trigger IDs live for a maximum of 3 seconds.",
+    ),
+    "interactive_message.decode_trigger_id.verify_signature_failed": (
+        400,
+        "Signature verification failed of trigger ID for interactive dialog.",
+    ),
     "sandbox.fault.app_error": (500, "An internal error has occurred. Check app server logs for details."),
 }
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from fleetprompt.sandbox.mattermost.announcing import announce, viewed
-from fleetprompt.sandbox.mattermost.attachments import public_props
+from fleetprompt.sandbox.mattermost.attachments import integrations_of, public_props
 from fleetprompt.sandbox.mattermost.errors import ApiError, forbidden
 from fleetprompt.sandbox.mattermost.frames import Audience, Event, nested
 from fleetprompt.sandbox.mattermost.ids import new_id
@@ -111,6 +111,7 @@ def commit(site: Site, author: SandboxUser, draft: Draft) -> Post:
         type=draft.type,
         props=public_props(draft.props) | from_bot,
         file_ids=_claimed_files(site, draft.file_ids),
+        integrations=integrations_of(draft.props),
     )
     for file_id in post.file_ids:
         site.world.files[file_id].post_id = post.id
@@ -119,6 +120,7 @@ def commit(site: Site, author: SandboxUser, draft: Draft) -> Post:
     _count(site, post)
     _enter(site, post, draft)
     site.overtaking.send(partial(announce, site, author, post, draft.pending_post_id))
+    site.posted(author, post)
     if draft.via in ("rest", "sandbox") and not author.is_bot:
         viewed(site, author, post.channel_id)
     return post
@@ -168,7 +170,8 @@ def edit(site: Site, editor: SandboxUser, post_id: str, patch: dict[str, Any]) -
     if "message" in patch and patch["message"] != post.message:
         post.edit_at = now
     post.message = patch.get("message", post.message)
-    post.props = public_props(patch["props"]) if patch.get("props") is not None else post.props
+    if patch.get("props") is not None:
+        post.props, post.integrations = public_props(patch["props"]), integrations_of(patch["props"])
     post.is_pinned = bool(patch.get("is_pinned", post.is_pinned))
     post.update_at = now
     site.world.save(post)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fleetprompt.sandbox.mattermost.integration_records import OutgoingHook, SlashCommand
+
 
 @dataclass(slots=True)
 class SandboxUser:
@@ -186,6 +188,7 @@ class Post:
     props: dict[str, Any] = field(default_factory=dict)
     file_ids: list[str] = field(default_factory=list)
     reactions: list[dict[str, Any]] = field(default_factory=list)
+    integrations: dict[str, dict[str, Any]] = field(default_factory=dict)  # action id -> what no client sees
 
     def as_json(
         self, *, reply_count: int = 0, pending_post_id: str = "", metadata: dict[str, Any] | None = None
@@ -278,4 +281,4 @@ class IncomingHook:
         }
 
 
-Record = SandboxUser | Team | Channel | Post | FileInfo | IncomingHook
+Record = SandboxUser | Team | Channel | Post | FileInfo | IncomingHook | SlashCommand | OutgoingHook

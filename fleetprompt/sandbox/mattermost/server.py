@@ -13,6 +13,7 @@ from fleetprompt.sandbox.loopback import LoopbackServer
 from fleetprompt.sandbox.mattermost import membership, posting
 from fleetprompt.sandbox.mattermost.application import MattermostApplication
 from fleetprompt.sandbox.mattermost.control import Control
+from fleetprompt.sandbox.mattermost.doing import Doing
 from fleetprompt.sandbox.mattermost.errors import ApiError
 from fleetprompt.sandbox.mattermost.hub import HubLimits
 from fleetprompt.sandbox.mattermost.ids import new_id
@@ -26,7 +27,7 @@ ChannelRef = Channel | str
 PostRef = Post | str
 
 
-class SandboxMattermost:
+class SandboxMattermost(Doing):
     """A Mattermost 5.37 on loopback.
 
     port: 0 takes a free one. state_path: a log that keeps accounts, channels, posts and the ledger across processes;
@@ -55,11 +56,13 @@ class SandboxMattermost:
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
         await self.http.start()
+        self.site.url = self.http.url
 
     async def stop(self) -> None:
         """Cut all connections and close the state file; idempotent."""
         self.site.hub.clear()
         await self.http.stop()
+        await self.site.errands.end()
         self.site.world.close()
 
     async def __aenter__(self) -> Self:

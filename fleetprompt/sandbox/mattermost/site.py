@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from fleetprompt.sandbox.mattermost.callbacks import Errands
 from fleetprompt.sandbox.mattermost.errors import forbidden
 from fleetprompt.sandbox.mattermost.frames import Audience, Event
 from fleetprompt.sandbox.mattermost.hub import Hub, HubLimits
-from fleetprompt.sandbox.mattermost.records import Channel, SandboxUser
+from fleetprompt.sandbox.mattermost.records import Channel, Post, SandboxUser
+from fleetprompt.sandbox.mattermost.response_urls import ResponseUrls
 from fleetprompt.sandbox.mattermost.world import World
 
 PENDING_S: Final = 30.0
@@ -83,7 +85,10 @@ class ThreadView:
 
 @dataclass(slots=True)
 class Site:
-    """One running server. views: by (root id, user id). max_post_runes: the database's limit."""
+    """One running server. views: by (root id, user id). max_post_runes: the database's limit.
+
+    url: its own address. posted: told of each post. shown_privately: the ephemeral posts so far, which nobody stores.
+    """
 
     world: World
     hub: Hub
@@ -92,6 +97,11 @@ class Site:
     views: dict[tuple[str, str], ThreadView] = field(default_factory=dict)
     max_post_runes: int = 16383
     max_props_runes: int = 8000
+    url: str = ""
+    posted: Callable[[SandboxUser, Post], None] = lambda _author, _post: None
+    errands: Errands = field(default_factory=Errands)
+    response_urls: ResponseUrls = field(default_factory=ResponseUrls)
+    shown_privately: list[Post] = field(default_factory=list)
 
     @classmethod
     def open(cls, state_path: Path | None, limits: HubLimits | None = None) -> Site:

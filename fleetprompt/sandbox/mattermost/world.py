@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO, TypeVar
 
 from fleetprompt.sandbox.mattermost.errors import ApiError
+from fleetprompt.sandbox.mattermost.integration_records import OutgoingHook, SlashCommand
 from fleetprompt.sandbox.mattermost.ledger import LedgerEntry
 from fleetprompt.sandbox.mattermost.records import (
     Channel,
@@ -29,6 +30,8 @@ _KINDS: Final[dict[str, type[Record]]] = {
     "post": Post,
     "file": FileInfo,
     "hook": IncomingHook,
+    "command": SlashCommand,
+    "outgoing_hook": OutgoingHook,
 }
 _NAMES: Final = {record: kind for kind, record in _KINDS.items()}
 
@@ -51,6 +54,8 @@ class World:
         self.posts: dict[str, Post] = {}
         self.files: dict[str, FileInfo] = {}
         self.hooks: dict[str, IncomingHook] = {}
+        self.commands: dict[str, SlashCommand] = {}
+        self.outgoing_hooks: dict[str, OutgoingHook] = {}
         self.ledger: list[LedgerEntry] = []
         self.users_by_name: dict[str, SandboxUser] = {}
         self.users_by_token: dict[str, SandboxUser] = {}
@@ -107,16 +112,23 @@ class World:
             case SandboxUser():
                 self.users[record.id] = self.users_by_name[record.username] = record
                 self.users_by_token[record.token] = record
-            case Team():
-                self.teams[record.id] = record
             case Channel():
                 self.channels[record.id] = self.channels_by_name[record.team_id, record.name] = record
             case Post():
                 self._index_post(record)
-            case FileInfo():
-                self.files[record.id] = record
-            case IncomingHook():
-                self.hooks[record.id] = record
+            case _:
+                self._table_of(record)[record.id] = record
+
+    def _table_of(self, record: Record) -> dict[str, Any]:
+        """Where records without further look-ups lie."""
+        tables: dict[type[Record], dict[str, Any]] = {
+            Team: self.teams,
+            FileInfo: self.files,
+            IncomingHook: self.hooks,
+            SlashCommand: self.commands,
+            OutgoingHook: self.outgoing_hooks,
+        }
+        return tables[type(record)]
 
     def _index_post(self, post: Post) -> None:
         self._last_ms = max(self._last_ms, post.create_at)
