@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from fleetprompt.accounts.address import Email, parse_email
@@ -20,7 +20,7 @@ from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import Conflict, NotFound
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.kernel.names import MAX_CHARACTERS, checked_name
-from fleetprompt.model import Membership, Organization, User
+from fleetprompt.model import ApiKey, Identity, Membership, OneTimeCode, Organization, User
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.registry import in_registry
 
@@ -83,7 +83,7 @@ async def restore(session: TenantSession, tell: Tell, user_id: UUID) -> Member:
 
 
 async def remove(session: TenantSession, tell: Tell, user_id: UUID) -> Member:
-    """End the membership; `add_member` begins another. Raises NotFound for no member, LastOwner."""
+    """End the membership, and with it their accounts, codes and keys here; `add_member` begins another. Raises NotFound for no member, LastOwner."""
     return await _change(session, tell, user_id, "removed", status=MembershipStatus.REMOVED)
 
 
@@ -105,8 +105,20 @@ async def _change(
             await _require_another_owner(session, organization_id, before)
         chosen = (Membership.organization_id == organization_id, Membership.user_id == user_id)
         await session.execute(update(Membership).where(*chosen).values(role=after.role, status=after.status))
+        if after.status == MembershipStatus.REMOVED:
+            await _let_go(session, organization_id, user_id)
     await _tell(session, tell, Change(what, before, after))
     return after
+
+
+async def _let_go(session: TenantSession, organization_id: UUID, user_id: UUID) -> None:
+    """Their accounts, codes and keys here: whoever is added again later begins anew."""
+    for table in (Identity, OneTimeCode):
+        await session.execute(
+            delete(table).where(table.organization_id == organization_id, table.user_id == user_id)
+        )
+    keys = update(ApiKey).where(ApiKey.organization_id == organization_id, ApiKey.user_id == user_id)
+    await session.execute(keys.where(ApiKey.revoked_at.is_(None)).values(revoked_at=func.now()))
 
 
 async def _tell(session: TenantSession, tell: Tell, change: Change) -> None:

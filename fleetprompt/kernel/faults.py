@@ -35,6 +35,11 @@ _POINTS: set[str] = {
     "move.tenant_loaded",
     "move.registry_loaded",
     "membership.written",
+    "code.issued",
+    "code.redeemed",
+    "session.opened",
+    "identity.written",
+    "key.written",
 }
 _armed: dict[str, int] = {}
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fleetprompt.accounts import Member, NotAllowed, Role, require_member, require_member_here
 from fleetprompt.accounts.change import Change, Tell
+from fleetprompt.accounts.facts import Fact, TellFact
 from fleetprompt.runtime.jobs.work import GiveUp, Work
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
@@ -17,7 +18,17 @@ NAMES = {
     "membership.role_changed": "A member got another role.",
     "membership.suspended": "A member lost all rights for a time.",
     "membership.restored": "A suspended member got their rights back.",
-    "membership.removed": "A person is a member no longer.",
+    "membership.removed": "A person is a member no longer; their accounts are unlinked and their keys revoked.",
+    "claim.issued": "A code was made by which a person sets their password.",
+    "claim.redeemed": "A person set their password by such a code.",
+    "identity.linked": "A person linked an account of a chat.",
+    "identity.renamed": "A linked account has another name in its chat.",
+    "identity.deactivated": "A linked account was deactivated in its chat, and gives no rights.",
+    "identity.reactivated": "A linked account is active in its chat again.",
+    "identity.unlinked": "A linked account is nobody's any more.",
+    "api_key.created": "A key for a program was made.",
+    "api_key.rotated": "A key for a program was replaced by a new one.",
+    "api_key.revoked": "A key for a program was revoked.",
 }
 USER: Final = "user:"
 """Before the id of an actor who is one of our users, and not, say, an account of a chat server."""
@@ -43,6 +54,15 @@ def membership_teller(registry: Registry, by: Actor) -> Tell:
             "status_before": before.status if before else None,
         }
         await emit(session, registry, NewSignal(f"membership.{change.what}", payload, by))
+
+    return tell
+
+
+def fact_teller(registry: Registry, by: Actor) -> TellFact:
+    """Makes each fact about people a signal of whoever brought it about."""
+
+    async def tell(session: TenantSession, fact: Fact) -> None:
+        await emit(session, registry, NewSignal(fact.name, fact.payload, by))
 
     return tell
 
