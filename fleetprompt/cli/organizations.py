@@ -82,7 +82,7 @@ def show(slug: str, as_json: bool) -> None:
 
 @organizations.command(
     "set",
-    help=f"Change an organization's limits: cost_usd_per_day, runs_per_hour, running_jobs.\n\n{options.fields(SHOWN)}",
+    help=f"Change an organization's limits: cost_usd_per_day, runs_per_hour, tool_calls_per_hour, running_jobs.\n\n{options.fields(SHOWN)}",
 )
 @click.argument("slug")
 @click.option(

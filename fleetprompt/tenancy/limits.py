@@ -27,6 +27,8 @@ class OrganizationLimits(BaseModel):
 
     cost_usd_per_day: Decimal = Field(default=Decimal("100"), ge=0)
     runs_per_hour: int = Field(default=5_000, ge=0)
+    tool_calls_per_hour: int | None = Field(default=None, ge=0)
+    """Of the runs that began within an hour; None = as many as their own limits let them make."""
     running_jobs: int | None = Field(default=None, ge=1, le=1_000)
     """Jobs of it that run at a time, on all workers together; None = what fairness leaves it."""
 

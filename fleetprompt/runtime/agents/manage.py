@@ -38,6 +38,7 @@ async def create_agent(
     defaults: dict[str, Any] = {"purpose": "", "instructions": "", "tools": [], "limits": {}, "policies": {}}
     checked = check_values(registry, {**defaults, **values})
     agent = Agent(id=AgentId(new_id()), name=name, state=AgentState.ACTIVE, **{"model": None, **checked})
+    agent.scopes = _granted(registry, agent)
     session.add(agent)
     await session.flush()
     await _tell(session, registry, agent, "agent.created", by, sorted(values))
@@ -51,11 +52,19 @@ async def set_agent(
     agent = await _require(session, name)
     for field, value in check_values(registry, values).items():
         setattr(agent, field, value)
+    if "tools" in values:
+        agent.scopes = _granted(registry, agent)
     agent.updated_at = func.now()
     await session.flush()
     await session.refresh(agent)
     await _tell(session, registry, agent, "agent.configured", by, sorted(values))
     return agent
+
+
+def _granted(registry: Registry, agent: Agent) -> list[str]:
+    """Whoever gives an agent a tool grants it the scope; for what its package gave it, the package has to be granted."""
+    provided = (agent.provisioned or {}).get("tools", ())
+    return sorted({registry.tools[name].scope for name in agent.tools if name not in provided})
 
 
 async def set_agent_state(
@@ -99,8 +108,9 @@ def check_values(registry: Registry, values: Mapping[str, Any]) -> dict[str, Any
     for field, model in (("limits", Limits), ("policies", Policies)):
         if field in values:
             checked[field] = _checked(model, field, values[field])
-    named = [tool for tool in checked.get("policies", {}).get("approval", {}) if tool != "*"]
-    _require_known("tool", named, registry.tools)
+    policies = checked.get("policies", {})
+    named = [*policies.get("approval", {}), *policies.get("initiators", {})]
+    _require_known("tool", [tool for tool in named if tool != "*"], registry.tools)
     return checked
 
 

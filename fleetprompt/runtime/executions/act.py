@@ -103,7 +103,7 @@ async def think(
         if run.execution.state != ExecutionState.RUNNING:
             return None
         if isinstance(outcome, ModelReply):
-            await store_reply(session, registry.tools, run, outcome)
+            await store_reply(session, registry, run, outcome)
             return None
         return await store_failure(session, registry, run, outcome, has_fallback=models.has_fallback)
 

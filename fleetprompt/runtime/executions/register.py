@@ -17,6 +17,8 @@ from fleetprompt.runtime.executions.start import enqueue_run
 from fleetprompt.runtime.jobs.work import Begun, Work
 from fleetprompt.runtime.llm import ModelBoundary
 from fleetprompt.runtime.registry import JobKind, Registry
+from fleetprompt.runtime.tools.gate import forbidden
+from fleetprompt.runtime.tools.standing import standing
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.rows import Rows
 
@@ -55,11 +57,14 @@ def register(registry: Registry, models: ModelBoundary) -> None:
     async def settled(session: TenantSession, directive: Directive) -> None:
         await on_settled(session, registry, directive)
 
+    async def may_run(session: TenantSession, directive: Directive) -> str | None:
+        return await recheck(session, registry, directive)
+
     registry.settled.append(settled)
-    registry.rechecks.append(recheck)
+    registry.rechecks.append(may_run)
 
 
-async def recheck(session: TenantSession, directive: Directive) -> str | None:
+async def recheck(session: TenantSession, registry: Registry, directive: Directive) -> str | None:
     """Why a tool's directive may no longer run, though it was allowed when it was asked for; None if it may."""
     call = await _CALL.first(session, {"directive_id": directive.id})
     if call is None:
@@ -68,7 +73,11 @@ async def recheck(session: TenantSession, directive: Directive) -> str | None:
     agent = await session.get_one(Agent, execution.agent_id)
     if agent.state != AgentState.ACTIVE:
         return f"The agent {agent.name} is {agent.state} now."
-    return None if call.tool in agent.tools else f"The agent {agent.name} no longer has the tool {call.tool}."
+    tool = registry.tools.get(call.tool)
+    if call.tool not in agent.tools or tool is None:
+        return f"The agent {agent.name} no longer has the tool {call.tool}."
+    known = await standing(session, registry, agent, execution, [tool], counts=False)
+    return forbidden(agent, tool, known)
 
 
 async def on_settled(session: TenantSession, registry: Registry, directive: Directive) -> None:

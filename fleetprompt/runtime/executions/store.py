@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, assert_never
 from uuid import UUID
@@ -27,6 +28,7 @@ from fleetprompt.runtime.llm import (
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.tools import Tool
 from fleetprompt.runtime.tools.gate import Allowed, admit
+from fleetprompt.runtime.tools.standing import Standing, standing
 from fleetprompt.tenancy import TenantSession
 
 # What a call did not tell of itself stays as it was noted; its cost is no reservation any more.
@@ -63,12 +65,12 @@ async def store_usage(
     await session.fetch(_SETTLE, {"id": call_id, **UNUSED, **noted})
 
 
-async def store_reply(session: TenantSession, tools: Mapping[str, Tool], run: Run, reply: ModelReply) -> None:
+async def store_reply(session: TenantSession, registry: Registry, run: Run, reply: ModelReply) -> None:
     """The answer, and each tool call that it asks for: judged now, done later."""
     execution, step = run.execution, run.execution.steps
     added = {"execution_id": execution.id, "step": step, "model": reply.model, "reply": json.dumps(reply.raw)}
     await session.fetch(_ADD_STEP, added)
-    session.add_all([_judge(run, tools, step, call) for call in reply.calls])
+    session.add_all(await _judged(session, registry, run, reply.calls))
     execution.steps += 1
     execution.tool_calls += len(reply.calls)
     # The fallback's name means nothing to the first model, should a person retry this run.
@@ -106,10 +108,24 @@ async def store_failure(
     return None
 
 
-def _judge(run: Run, tools: Mapping[str, Tool], step: int, call: ToolCall) -> ToolCallRecord:
+async def _judged(
+    session: TenantSession, registry: Registry, run: Run, calls: Sequence[ToolCall]
+) -> list[ToolCallRecord]:
+    called = [registry.tools[call.name] for call in calls if call.name in registry.tools]
+    known = await standing(session, registry, run.agent, run.execution, called)
+    records = list[ToolCallRecord]()
+    for call in calls:
+        records.append(_judge(run, registry.tools, call, known))
+        if known.calls_left is not None:
+            known = replace(known, calls_left=known.calls_left - 1)
+    return records
+
+
+def _judge(run: Run, tools: Mapping[str, Tool], call: ToolCall, known: Standing) -> ToolCallRecord:
+    step = run.execution.steps
     record = ToolCallRecord(id=new_id(), execution_id=run.execution.id, step=step, index=call.index)
     record.tool, record.side_effect, record.arguments = call.name[:200], "none", call.arguments
-    verdict = admit(run.agent, tools, call)
+    verdict = admit(run.agent, tools, call, known)
     if call.index >= MAX_CALLS_PER_STEP:
         record.state, record.result = "refused", f"Only {MAX_CALLS_PER_STEP} calls are allowed at a time."
     elif isinstance(verdict, Allowed):

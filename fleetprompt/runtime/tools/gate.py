@@ -1,21 +1,29 @@
 """The gate: whether a call that a model asks for may happen, and whether a person has to agree first.
 
-Deterministic, and blind to the model's reasons: agent's tools, then the tool's own arguments, then policy and taint.
-Text that a third party wrote can make the model ask; it can never make the gate say yes.
+Deterministic, and blind to the model's reasons. In this order: the agent's tools (and the tool's own arguments), the
+scopes that were granted, the organization's quota, the right of whoever asks; then policy and taint. Text that a third party wrote can make the model ask; it can never make the gate say yes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
+from fleetprompt.accounts import Role
 from fleetprompt.model import Agent
 from fleetprompt.runtime.agents.policies import read_policies
 from fleetprompt.runtime.llm.types import ToolCall
+from fleetprompt.runtime.tools.standing import Standing, required_role
 from fleetprompt.runtime.tools.tool import SideEffect, Tool
+
+AT_LEAST: Final = {
+    Role.MEMBER: "members of the organization",
+    Role.ADMIN: "its admins and owners",
+    Role.OWNER: "its owners",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +41,8 @@ class Denied:
     reason: str
 
 
-def admit(agent: Agent, tools: Mapping[str, Tool], call: ToolCall) -> Allowed | Denied:
-    """Whether this agent has this tool, and whether these are arguments for it."""
+def admit(agent: Agent, tools: Mapping[str, Tool], call: ToolCall, standing: Standing) -> Allowed | Denied:
+    """Whether this agent has this tool, these are arguments for it, and nothing of the rest forbids it."""
     tool = tools.get(call.name) if call.name in agent.tools else None
     if tool is None:
         offered = ", ".join(name for name in agent.tools if name in tools) or "none"
@@ -48,7 +56,32 @@ def admit(agent: Agent, tools: Mapping[str, Tool], call: ToolCall) -> Allowed | 
             f"{'.'.join(map(str, f['loc'])) or 'arguments'}: {f['msg']}" for f in error.errors()
         )
         return Denied(f"These arguments do not fit {tool.name}: {faults[:1000]}.")
-    return Allowed(tool, arguments.model_dump(mode="json"))
+    reason = forbidden(agent, tool, standing)
+    return Denied(reason) if reason is not None else Allowed(tool, arguments.model_dump(mode="json"))
+
+
+def forbidden(agent: Agent, tool: Tool, standing: Standing) -> str | None:
+    """Why a call of a tool that the agent has may not happen: by scope, by quota, by who asks. None if it may."""
+    if not standing.grants(tool.scope):
+        return _ungranted(agent, tool, standing)
+    if standing.calls_left is not None and standing.calls_left <= 0:
+        return "The organization has used up its tool calls of this hour; try again later."
+    role = required_role(agent, tool)
+    if role is not None and (standing.asking is None or standing.asking.role < role):
+        who = "nobody's linked account" if standing.asking is None else f"of a {standing.asking.role}"
+        return f"{tool.name} is done for {AT_LEAST[role]} alone, and this request is {who}."
+    return None
+
+
+def _ungranted(agent: Agent, tool: Tool, standing: Standing) -> str:
+    needs = f"{tool.name} needs the scope {tool.scope}, which is not granted"
+    provider = standing.provider
+    if provider is None or tool.name not in (agent.provisioned or {}).get("tools", ()):
+        return f"{needs} to {agent.name}. An administrator grants it: fleetprompt agent set, with --tool."
+    if provider.problem is not None:
+        return f"{needs} now: {provider.problem}."
+    how = f"fleetprompt package configure {provider.package} --grant {tool.scope}"
+    return f"{needs} to {provider.package}. An administrator grants it: {how}"
 
 
 def approval_reason(agent: Agent, tool: Tool, *, tainted: bool) -> str | None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from fleetprompt.accounts import Role
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.runtime.llm.types import Example, ToolSpec
 
@@ -45,7 +46,7 @@ class ToolFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One capability. scope: what it needs to be granted, as packages declare it and admins consent to it. taints: its results may carry text of third parties, which may try to give instructions."""
+    """One capability. scope: what it needs to be granted, as packages declare it and admins consent to it. taints: its results may carry text of third parties, which may try to give instructions. initiator: the least role of whoever asks; None = anyone may."""
 
     name: str
     description: str
@@ -57,6 +58,7 @@ class Tool:
     examples: tuple[Example, ...] = ()
     taints: bool = True
     timeout_s: float = 20.0
+    initiator: Role | None = None
     _spec: ToolSpec | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
