@@ -2,8 +2,8 @@
 
     open, close, check, listen, ack, send
 
-Editing, typing, look-up and webhook verification are separate protocols (`Edits`, `Types`, `LooksUp`); a
-capability flag and its protocol go together, and a contract test proves it.
+Editing, typing, look-up and finding one account alone are separate protocols (`Edits`, `Types`, `LooksUp`,
+`ReachesOne`); a capability flag and its protocol go together, and a contract test proves it.
 
 An adapter knows no tenant and no database. It is handed its cursor and gives back a new one; where a cursor is
 kept is its caller's affair.
@@ -27,6 +27,7 @@ class Capability(Flag):
     EDIT = auto()
     TYPING = auto()
     LOOK_UP = auto()
+    DIRECT = auto()
 
 
 class EventKind(StrEnum):
@@ -228,6 +229,15 @@ class Edits(Protocol):
     """Can change a message that it sent (Capability.EDIT)."""
 
     async def edit(self, external_id: str, text: str) -> Receipt: ...
+
+
+@runtime_checkable
+class ReachesOne(Protocol):
+    """Can say something to one account alone (Capability.DIRECT)."""
+
+    async def direct(self, account_id: str) -> Place:
+        """The place that only this account and ours read; made if there is none, the same each time."""
+        ...
 
 
 @runtime_checkable

@@ -133,7 +133,7 @@ class MemoryServer:
 class MemoryAdapter:
     """One account on a `MemoryServer`. start: how many of its events are history."""
 
-    capabilities = Capability.EDIT | Capability.TYPING | Capability.LOOK_UP
+    capabilities = Capability.EDIT | Capability.TYPING | Capability.LOOK_UP | Capability.DIRECT
 
     def __init__(
         self,
@@ -217,6 +217,10 @@ class MemoryAdapter:
             raise PlaceGone("there is no such message")
         self._server.texts[external_id] = text
         return Receipt(external_id, self._server.now_ms())
+
+    async def direct(self, account_id: str) -> Place:
+        """The direct message channel with this account."""
+        return Place(f"direct:{account_id}", "direct")
 
     async def typing(self, place: Place) -> None:
         """Remember it, so that a test can see it."""

@@ -40,8 +40,10 @@ class Stage(Protocol):
     credential_line: str
 
     def needs(self, what: str) -> None:
-        """Skip the test where the far side has no edits, typing or closing."""
+        """Skip the test where the far side has no edits, typing, closing or direct messages."""
         ...
+
+    def person_id(self) -> str: ...
 
     def adapter(self, observer: Observer | None = None, *, good: bool = True) -> AnyAdapter: ...
     def elsewhere(self) -> AnyAdapter: ...
@@ -66,6 +68,9 @@ class MemoryStage:
 
     def needs(self, what: str) -> None:
         """It has all."""
+
+    def person_id(self) -> str:
+        return "dana"
 
     def adapter(self, observer: Observer | None = None, *, good: bool = True) -> AnyAdapter:
         return MemoryAdapter(self.server, observer, credential="good" if good else "bad")
@@ -115,6 +120,9 @@ class MattermostStage:
 
     def needs(self, what: str) -> None:
         """It has all."""
+
+    def person_id(self) -> str:
+        return self.dana.id
 
     def adapter(self, observer: Observer | None = None, *, good: bool = True) -> MattermostAdapter:
         token = self.bot.token if good else "wrong" + self.bot.token

@@ -90,6 +90,9 @@ class MailStage:
     def needs(self, what: str) -> None:
         pytest.skip(f"a mailbox has no {what}")
 
+    def person_id(self) -> str:
+        raise NotImplementedError("a mailbox tells nobody alone")
+
     def adapter(self, observer: Observer | None = None, *, good: bool = True) -> ProtonMailAdapter:
         changes = {} if good else {"password": "wrong"}
         return ProtonMailAdapter(settings(self.server, folders=("INBOX", "Sent"), **changes), observer)

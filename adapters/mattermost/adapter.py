@@ -1,4 +1,4 @@
-"""The Mattermost adapter: the six methods, and editing, typing and look-up."""
+"""The Mattermost adapter: the six methods, and editing, typing, look-up and direct messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from adapters.contract import (
 from adapters.errors import AdapterError, Passing, Unreachable
 from adapters.mattermost.client import Api, WireClient
 from adapters.mattermost.listen import Listener
-from adapters.mattermost.send import create_post, find_post, patch_post, show_typing
+from adapters.mattermost.send import create_post, find_post, open_direct, patch_post, show_typing
 from adapters.mattermost.session import Session, open_session
 from adapters.mattermost.settings import MattermostSettings
 from adapters.mattermost.verify import SetupTest
@@ -37,7 +37,7 @@ def wall_clock_ms() -> int:
 class MattermostAdapter:
     """One bot account on one server; adapters in one process share nothing."""
 
-    capabilities = Capability.EDIT | Capability.TYPING | Capability.LOOK_UP
+    capabilities = Capability.EDIT | Capability.TYPING | Capability.LOOK_UP | Capability.DIRECT
 
     def __init__(
         self,
@@ -111,6 +111,11 @@ class MattermostAdapter:
         """Replace a post's text."""
         session = await self._opened()
         return await patch_post(self._client(), external_id, text, session.max_text_runes)
+
+    async def direct(self, account_id: str) -> Place:
+        """The direct message channel with this account."""
+        session = await self._opened()
+        return await open_direct(self._client(), session.user_id, account_id)
 
     async def typing(self, place: Place) -> None:
         """Best effort."""

@@ -9,11 +9,19 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from adapters.contract import Outbound, Receipt
-from adapters.errors import AdapterError, NotAllowed, OutcomeUnknown, PlaceGone, Refused, TooLong
+from adapters.contract import Outbound, Place, Receipt
+from adapters.errors import (
+    AdapterError,
+    FarSideFailed,
+    NotAllowed,
+    OutcomeUnknown,
+    PlaceGone,
+    Refused,
+    TooLong,
+)
 from adapters.mattermost.client import Api
 from adapters.mattermost.decode import clean_text
-from adapters.mattermost.parse import MalformedFrame, Post, is_id, parse_post, posts_in
+from adapters.mattermost.parse import MalformedFrame, Post, is_id, parse_channel, parse_post, posts_in
 
 DIRECTIVE_PROP = "fleetprompt_directive"
 CLOCK_SKEW_MS = 120_000
@@ -60,6 +68,18 @@ async def patch_post(api: Api, post_id: str, text: str, max_runes: int) -> Recei
         raise Refused("an edit to an empty or too long text is not sent")
     post = parse_post(await api.posts.patch_post(_path_id(post_id), options={"message": text}))
     return Receipt(post.id, post.edit_at or post.create_at)
+
+
+async def open_direct(api: Api, own_user_id: str, account_id: str) -> Place:
+    """The channel of two accounts; the server answers with the one that is there already, so a lost answer does no harm."""
+    if account_id == own_user_id:
+        raise Refused("nobody is told what only we ourselves would read")
+    both = [own_user_id, _path_id(account_id)]
+    try:
+        channel = parse_channel(await api.channels.create_direct_message_channel(both))
+    except (OutcomeUnknown, MalformedFrame) as error:
+        raise FarSideFailed("the direct message channel was not answered") from error
+    return Place(channel.id, channel.kind, "", channel.name)
 
 
 async def find_post(api: Api, message: Outbound, own_user_id: str) -> Receipt | None:

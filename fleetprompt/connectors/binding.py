@@ -34,7 +34,8 @@ class Binding:
     parts: (text, most runes) -> what is posted, one post each. request: (our account name, text) -> the text without
     the mention that leads it. directive: the intent that posts an answer. optional_secrets: it works without them.
     batch: (session, registry, installation) -> what stores events, where they are no chat. start_at_ms: (settings) ->
-    from when on, if they say so (unix ms).
+    from when on, if they say so (unix ms). update, private: the intents that edit what was posted, and that tell one
+    account alone. server_key: (settings) -> whose accounts these are, one spelling for one server.
     """
 
     package: str
@@ -47,3 +48,6 @@ class Binding:
     optional_secrets: tuple[str, ...] = ()
     batch: Callable[[TenantSession, Registry, UUID], Batch] | None = None
     start_at_ms: Callable[[Mapping[str, Any]], int | None] | None = None
+    update: str = ""
+    private: str = ""
+    server_key: Callable[[Mapping[str, Any]], str] | None = None

@@ -11,7 +11,9 @@ from adapters.contract import Place, Types
 from fleetprompt.connectors.binding import Binding
 from fleetprompt.connectors.bucket import TokenBuckets
 from fleetprompt.connectors.deliver import PostArguments, PostEffector
+from fleetprompt.connectors.edits import UpdateArguments, UpdateEffector
 from fleetprompt.connectors.pool import AdapterPool
+from fleetprompt.connectors.private import PrivateArguments, PrivateEffector
 from fleetprompt.connectors.sent import tell_sent
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Conversation, Installation
@@ -37,7 +39,27 @@ def register_chat(
             delivered=tell_sent(registry),
         )
     )
-    registry.add_channel(Channel(binding.package, binding.directive, post_arguments, _typing(tenancy, pool)))
+    if binding.update:
+        update = UpdateEffector(tenancy, pool, buckets, binding)
+        about = f"Edit what was posted through {binding.package}."
+        registry.add_directive(DirectiveType(binding.update, about, UpdateArguments, update))
+    if binding.private:
+        private = PrivateEffector(tenancy, pool, buckets, binding)
+        about = f"Tell one account of {binding.package} something alone."
+        registry.add_directive(DirectiveType(binding.private, about, PrivateArguments, private))
+    registry.add_channel(_channel(tenancy, pool, binding))
+
+
+def _channel(tenancy: Tenancy, pool: AdapterPool, binding: Binding) -> Channel:
+    return Channel(
+        binding.package,
+        binding.directive,
+        post_arguments,
+        _typing(tenancy, pool),
+        update=binding.update,
+        private=binding.private,
+        server_key=binding.server_key,
+    )
 
 
 def post_arguments(conversation: Conversation, text: str) -> dict[str, Any]:

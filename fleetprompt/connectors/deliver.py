@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from adapters.contract import LooksUp, Outbound, Place, Receipt
+from adapters.contract import Adapter, LooksUp, Outbound, Place, Receipt
 from adapters.errors import (
     AdapterError,
     CredentialRefused,
@@ -132,13 +132,20 @@ class PostEffector:
         async with self._bulkhead.turn(_installation_id(effect), SHORT_WAIT_S) as is_ours:
             return await self._look_up(effect) if is_ours else CROWDED
 
+    async def _send(self, adapter: Adapter, effect: EffectTry) -> Receipt:
+        return await adapter.send(_outbound(effect))
+
+    async def _find(self, adapter: Adapter, effect: EffectTry) -> Receipt | None:
+        assert isinstance(adapter, LooksUp)
+        return await adapter.look_up(_outbound(effect))
+
     async def _perform(self, effect: EffectTry) -> Outcome:
         try:
             way = await self._way(effect, endpoint="post")
             if not isinstance(way, _Open):
                 return way
             async with self._pool.lend(effect.tenant, way.installation) as adapter:
-                receipt = await adapter.send(_outbound(effect))
+                receipt = await self._send(adapter, effect)
         except AdapterError as error:
             return await self._failed(effect, error)
         if way.troubled:
@@ -154,8 +161,7 @@ class PostEffector:
             if isinstance(way, RetryIn):
                 return way
             async with self._pool.lend(effect.tenant, way.installation) as adapter:
-                assert isinstance(adapter, LooksUp)
-                receipt = await adapter.look_up(_outbound(effect))
+                receipt = await self._find(adapter, effect)
         except OutcomeUnknown as error:
             return Unclear(error.detail)
         except AdapterError as error:

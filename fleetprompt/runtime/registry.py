@@ -17,7 +17,7 @@ from fleetprompt.kernel.errors import InvalidInput
 
 if TYPE_CHECKING:
     from fleetprompt.kernel.ids import TenantSlug
-    from fleetprompt.model import Conversation, Directive, Execution, Signal
+    from fleetprompt.model import Conversation, Directive, Execution, Installation, Signal
     from fleetprompt.runtime.directives.types import DirectiveType
     from fleetprompt.runtime.jobs.work import Begun, Work
     from fleetprompt.runtime.tools.tool import Tool
@@ -112,6 +112,12 @@ class Channel:
     """Shows that an answer is being written; best effort."""
     compose: Callable[[TenantSession, Conversation, Saying], Awaitable[Composed | None]] | None = None
     """In place of `arguments`, where what is said depends on more than the conversation; None = nothing is said."""
+    update: str = ""
+    """The directive that changes what another directive posted: `directive_id`, `text`."""
+    private: str = ""
+    """The directive that says something to one account alone: `account_id`, `text`."""
+    server_key: Callable[[Mapping[str, Any]], str] | None = None
+    """(settings) -> which server's accounts write here; None = whoever writes here is nobody whom we could know."""
 
     def __post_init__(self) -> None:
         assert (self.arguments is None) != (self.compose is None), "one of the two makes the arguments"
@@ -138,6 +144,8 @@ class Registry:
     """`ModelBoundary.estimate_usd`: what a model call may cost, reserved before it is made."""
     rechecks: list[Callable[[TenantSession, Directive], Awaitable[str | None]]] = field(default_factory=list)
     """Called when a directive is about to run for the first time: why it may not after all, or None."""
+    commands: Callable[[TenantSession, Signal, Conversation, Installation], Awaitable[bool]] | None = None
+    """Asked of each message before any agent: whether it is a command, and so no agent's."""
 
     def add_signal(self, name: str, about: str, *, retention: str = "standard") -> None:
         """Catalogue a fact."""

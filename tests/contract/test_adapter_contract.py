@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from adapters.contract import (
     EventKind,
     LooksUp,
     Outbound,
+    ReachesOne,
     Types,
 )
 from adapters.errors import CredentialRefused, OutcomeUnknown, PlaceGone, Refused, Remedy, TooLong
@@ -252,6 +254,21 @@ async def test_a_sent_message_can_be_edited(stage: Stage, adapter: AnyAdapter) -
     assert (await adapter.look_up(answer(stage))) is not None
 
 
+async def test_one_account_alone_is_told_in_the_same_place_each_time(
+    stage: Stage, adapter: AnyAdapter
+) -> None:
+    stage.needs("direct")
+    assert isinstance(adapter, ReachesOne)
+    place = await adapter.direct(stage.person_id())
+    assert place.channel_kind == "direct"
+    assert await adapter.direct(stage.person_id()) == place
+    message = replace(answer(stage), place=place)
+    assert (await adapter.send(message)).external_id
+    found = await adapter.look_up(message)
+    assert found is not None
+    assert found.found
+
+
 async def test_typing_never_raises(stage: Stage, adapter: AnyAdapter) -> None:
     stage.needs("typing")
     assert isinstance(adapter, Types)
@@ -272,7 +289,12 @@ async def test_closing_ends_listening(stage: Stage) -> None:
 
 
 async def test_capability_flags_and_protocols_go_together(stage: Stage, adapter: AnyAdapter) -> None:
-    offered = {Capability.LOOK_UP: LooksUp, Capability.EDIT: Edits, Capability.TYPING: Types}
+    offered = {
+        Capability.LOOK_UP: LooksUp,
+        Capability.EDIT: Edits,
+        Capability.TYPING: Types,
+        Capability.DIRECT: ReachesOne,
+    }
     assert set(offered) == set(Capability)
     for flag, protocol in offered.items():
         assert (flag in adapter.capabilities) is isinstance(adapter, protocol)

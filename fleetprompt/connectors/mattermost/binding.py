@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from adapters.contract import Adapter, Observer
 from adapters.mattermost import MattermostAdapter, MattermostSettings, defuse, split
+from adapters.mattermost.settings import ServerAddress
 from fleetprompt.connectors.binding import Account, Binding
 from fleetprompt.connectors.mattermost.settings import MattermostConfig
 from fleetprompt.kernel import clock
@@ -15,6 +17,8 @@ from fleetprompt.kernel.secret import Secret
 TOKEN: Final = "bot_token"  # noqa: S105 (the secret's name)
 SLASH_TOKEN: Final = "slash_token"  # noqa: S105 (the secret's name)
 POST: Final = "mattermost.post.create"
+UPDATE: Final = "mattermost.post.update"
+DIRECT: Final = "mattermost.direct.create"
 
 
 def build(account: Account, observer: Observer | None = None) -> Adapter:
@@ -44,6 +48,12 @@ def request(account_name: str, text: str) -> str:
     return text[found.end() if found else 0 :].strip()
 
 
+def server_key(config: Mapping[str, Any]) -> str:
+    """The same for every spelling of a server's address, with http or https."""
+    address = ServerAddress.parse(str(config["server_url"]))
+    return f"{address.authority}{address.path}"
+
+
 MATTERMOST: Final = Binding(
     package="mattermost",
     config=MattermostConfig,
@@ -53,4 +63,7 @@ MATTERMOST: Final = Binding(
     parts=parts,
     request=request,
     directive=POST,
+    update=UPDATE,
+    private=DIRECT,
+    server_key=server_key,
 )

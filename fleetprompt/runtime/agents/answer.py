@@ -104,6 +104,8 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
     keep(session, conversation, installation)
     if is_known or installation.state != InstallationState.INSTALLED:
         return
+    if registry.commands is not None and await registry.commands(session, signal, conversation, installation):
+        return
     agents = await list_agents(session)
     agent, request = choose(
         agents,
