@@ -15,6 +15,7 @@ from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import Conflict, InvalidInput
 from fleetprompt.model import Agent, Installation
 from fleetprompt.model.states import AgentState, WorkflowState
+from fleetprompt.packages import grants
 from fleetprompt.packages.find import live_installations
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.templates import Wanted, here, wanted
@@ -101,6 +102,7 @@ async def withdraw(
         orphaned += await _who_names(session, agent)
         await provided.retire(session, registry, agent, actor)
     await provided.forget_skills(session, installation.id)
+    await grants.forget(session, installation.id)
     faults.reach("package.withdrawn")
     return Withdrawn(removed, changed, orphaned)
 

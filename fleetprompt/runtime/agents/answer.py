@@ -23,6 +23,7 @@ from fleetprompt.runtime.agents.choose import choose
 from fleetprompt.runtime.agents.limits import Limits
 from fleetprompt.runtime.agents.manage import list_agents
 from fleetprompt.runtime.agents.policies import read_policies
+from fleetprompt.runtime.agents.provider import provider_of
 from fleetprompt.runtime.executions.end import say
 from fleetprompt.runtime.executions.start import NewExecution, start
 from fleetprompt.runtime.jobs.follow import keep
@@ -177,7 +178,8 @@ def _nobody(agents: Sequence[Agent]) -> str:
 
 
 async def _refusal(session: TenantSession, signal: Signal, agent: Agent) -> Refusal | None:
-    if agent.state != AgentState.ACTIVE:
+    provider = await provider_of(session, agent)
+    if agent.state != AgentState.ACTIVE or (provider is not None and provider.problem is not None):
         return Refusal(PAUSED.format(name=agent.name))
     limits = Limits.stored(agent.limits)
     person = signal.payload["author"]["id"]

@@ -1,4 +1,7 @@
-"""Which agent is meant: named in the message, then the thread's own, then the channel's, then the installation's."""
+"""Which agent is meant: named in the message, then the thread's own, then the channel's, then the installation's.
+
+Else the only one there is, not counting those that packages brought: a package takes over no conversation unasked.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,13 @@ def choose(
         by_id.get(conversation.agent_id) if conversation.agent_id else None,
         by_name.get(str(config.get("channel_agents", {}).get(conversation.channel_name, "")).casefold()),
         by_name.get(str(config.get("agent") or "").casefold()),
-        present[0] if len(present) == 1 else None,
+        _only(present) or _only([agent for agent in present if agent.installation_id is None]),
     )
     return next((agent for agent in wished if agent is not None), None), request
+
+
+def _only(agents: Sequence[Agent]) -> Agent | None:
+    return agents[0] if len(agents) == 1 else None
 
 
 def named_in(agents: Sequence[Agent], request: str) -> Agent | None:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from fleetprompt.database.driver import Sql
 from fleetprompt.model import Directive, Execution
 from fleetprompt.model import Message as StoredMessage
+from fleetprompt.runtime.agents.skills import taught
 from fleetprompt.runtime.executions.record import Run
 from fleetprompt.runtime.llm import (
     AssistantActs,
@@ -63,7 +64,9 @@ async def build_request(
 
 def _instructions(run: Run) -> str:
     identity = f"You are {run.agent.name}, an agent of a team, answering in its chat."
-    return "\n\n".join(part for part in (identity, run.agent.purpose, run.agent.instructions, RULES) if part)
+    agent = run.agent
+    parts = (identity, agent.purpose, agent.instructions, taught(agent.skills), RULES)
+    return "\n\n".join(part for part in parts if part)
 
 
 async def _history(session: TenantSession, run: Run) -> tuple[list[Message], bool]:

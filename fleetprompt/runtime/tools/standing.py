@@ -17,31 +17,18 @@ from fleetprompt.accounts import Member, Role
 from fleetprompt.accounts.identities import member_behind
 from fleetprompt.database.driver import Sql
 from fleetprompt.model import Agent, Execution, Installation
-from fleetprompt.model.states import InstallationState
 from fleetprompt.runtime.agents.policies import read_policies
+from fleetprompt.runtime.agents.provider import Provider, provider_of
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.tools.tool import Tool
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.limits import own_limits
 from fleetprompt.tenancy.rows import get
 
-_GRANTED = Sql(
-    "select i.package, i.state, i.blocked, array(select scope from grants g where g.installation_id = i.id) as scopes"
-    " from installations i where i.id = :installation_id"
-)
 _CALLED = Sql(
     "select coalesce(sum(tool_calls), 0) from executions where created_at > now() - interval '1 hour'"
 )
 PERSON: Final = "person"
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """The installation that provides an agent. problem: why nothing of it counts now."""
-
-    package: str
-    scopes: frozenset[str]
-    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +61,10 @@ async def standing(
     """For calls of these tools. counts: whether they are new calls, which the organization's limit is for."""
     if not tools:
         return Standing()
-    granted = frozenset(agent.scopes)
-    provider = await _provider(session, agent)
     asked = any(required_role(agent, tool) is not None for tool in tools)
     return Standing(
-        granted,
-        provider,
+        frozenset(agent.scopes),
+        await provider_of(session, agent),
         await _calls_left(session) if counts else None,
         await asking_member(session, registry, execution) if asked else None,
     )
@@ -115,23 +100,6 @@ async def member_of_account(
         server_key=channel.server_key(installation.config),
         subject=subject,
     )
-
-
-async def _provider(session: TenantSession, agent: Agent) -> Provider | None:
-    if agent.installation_id is None:
-        return None
-    found = await session.fetch(_GRANTED, {"installation_id": agent.installation_id})
-    if not found:
-        return Provider("its package", frozenset(), "its package is not installed any more")
-    package, state, blocked, scopes = tuple(found[0])
-    return Provider(package, frozenset(scopes), _problem(package, state, blocked))
-
-
-def _problem(package: str, state: str, blocked: str | None) -> str | None:
-    if blocked is not None:
-        return f"{package} is blocked: {blocked}"
-    in_force = (InstallationState.INSTALLED, InstallationState.UPGRADING)
-    return None if state in in_force else f"{package} is {state}"
 
 
 async def _calls_left(session: TenantSession) -> int | None:

@@ -13,6 +13,7 @@ from fleetprompt.kernel.errors import Conflict, FleetPromptError, InvalidInput, 
 from fleetprompt.model import Installation, WorkflowStep
 from fleetprompt.model.states import AgentState, InstallationState, WorkflowStepState
 from fleetprompt.runtime.agents.manage import find_agent
+from fleetprompt.runtime.agents.provider import provider_of
 from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.executions.start import NewExecution, start
 from fleetprompt.runtime.jobs import NewJob, Work, enqueue
@@ -112,6 +113,10 @@ async def _start_agent(begun: Begun) -> None:
         raise Conflict(
             f"The agent {agent.name} is {agent.state}.", "fleetprompt agent resume lets it answer again."
         )
+    provider = await provider_of(begun.session, agent)
+    if provider is not None and provider.problem is not None:
+        enable = f"fleetprompt package enable {provider.package}"
+        raise Conflict(f"The agent {agent.name} is at rest: {provider.problem}.", enable)
     await require_run(begun.session)
     new = NewExecution(
         agent,

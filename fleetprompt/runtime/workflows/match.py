@@ -11,11 +11,16 @@ from fleetprompt.tenancy import TenantSession
 
 ANY_BELOW = ".*"
 """`chat.*` stands for each name that begins with `chat.`."""
+_IN_FORCE = (
+    "state = 'active' and (installation_id is null or exists (select from installations i"
+    " where i.id = workflows.installation_id and i.state in ('installed', 'upgrading') and i.blocked is null))"
+)
+"""That of a package rests while its installation is disabled or blocked."""
 
 
 def is_wanted(name: str) -> str:
     """SQL that is true if an active workflow asks for the signal whose name the SQL `name` gives."""
-    return f"exists (select from workflows where state = 'active' and {_fits(name)})"
+    return f"exists (select from workflows where {_IN_FORCE} and {_fits(name)})"
 
 
 def _fits(name: str) -> str:
@@ -25,9 +30,7 @@ def _fits(name: str) -> str:
 
 # ruff: noqa: S608 - constants of this very file
 _WANTED = text(f"select id from signals where id = any(:ids) and {is_wanted('signals.name')}")
-_ASKING = text(
-    f"select id from workflows where state = 'active' and {_fits('cast(:name as text)')} order by id"
-)
+_ASKING = text(f"select id from workflows where {_IN_FORCE} and {_fits('cast(:name as text)')} order by id")
 
 
 async def wanted_signals(session: TenantSession, ids: Collection[UUID]) -> set[UUID]:
