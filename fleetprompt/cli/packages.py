@@ -28,8 +28,8 @@ AVAILABLE = ("package", "version", "about", "settings", "secrets")
 SETTING = ("name", "required", "about")
 STATUS = (
     "installation_id", "package", "name", "version", "state", "error", "account", "server_version", "config",
-    "generation", "is_listened_to", "waiting", "stuck", "connection", "since", "last_event_at", "backlog", "last_error",
-    "last_error_code", "last_error_at", "remedy", "blocked_until",
+    "generation", "is_listened_to", "waiting", "stuck", "error_code", "missing", "blocked", "connection", "since",
+    "last_event_at", "backlog", "last_error", "last_error_code", "last_error_at", "remedy", "blocked_until",
 )  # fmt: skip
 DONE = {
     "install": "installed",
@@ -257,17 +257,28 @@ def _ask(verb: str, package: str, org: str, name: str, as_json: bool, given: Giv
         _refuse_secret_settings(house, slug, given)
         handler = getattr(lifecycle, verb)
         asked = await handler(house.services.packages, tenant, package, actor=operator(), name=name, **given)
+        if asked.missing:
+            return asked, _waiting(slug, asked.missing)
         return asked, await run_now(house.services.packages, tenant, asked.directive_id)
 
     asked, ended = in_house(act)
     if as_json:
-        ids = output.pick(asked, IDS)
+        ids = {"installation_id": str(asked.installation_id), "directive_id": asked.requested}
         output.show_json([{"package": slug, "name": name, **ids, **output.pick(ended, END)}])
     elif ended.succeeded:
         output.say(_done(verb, slug, org, ended.receipt))
     else:
         output.warn(output.harmless(ended.error or f"The directive is {ended.state}."))
     sys.exit(0 if ended.succeeded else 1)
+
+
+def _waiting(package: str, missing: Sequence[str]) -> Ended:
+    """Nothing runs yet."""
+    from fleetprompt.packages.inline import Ended
+    from fleetprompt.packages.missing import remedy_of, spoken
+
+    what = f"{package} waits for {spoken(missing)}. {remedy_of(package, missing)}"
+    return Ended("needs_config", "config", what, {"missing": list(missing)})
 
 
 def _done(verb: str, package: str, org: str, receipt: dict[str, Any]) -> str:

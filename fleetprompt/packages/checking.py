@@ -29,20 +29,51 @@ def checked_config(installer: Installer, config: Mapping[str, Any]) -> dict[str,
         raise InvalidInput(*_words(installer, error)) from error
 
 
+def accepted_config(installer: Installer, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The settings as far as they go, and the required ones that are still missing; complete if none is.
+
+    Raises InvalidInput for one that is unknown or cannot be used.
+    """
+    try:
+        return checked_config(installer, config), []
+    except InvalidInput as refused:
+        error = refused.__cause__
+        if not isinstance(error, ValidationError):
+            raise
+        faults = error.errors(include_input=False, include_url=False)
+        if any(fault["type"] != "missing" for fault in faults):
+            raise
+        return dict(config), [str(fault["loc"][0]) for fault in faults]
+
+
 def _words(installer: Installer, error: ValidationError) -> tuple[str, str]:
     faults = error.errors(include_input=False, include_url=False)
-    missing = [str(fault["loc"][0]) for fault in faults if fault["type"] == "missing"]
-    if missing:
+    wrong = [fault for fault in faults if fault["type"] != "missing"]
+    if not wrong:
+        missing = [str(fault["loc"][0]) for fault in faults]
         what = f"{installer.package} needs the setting{'s' if len(missing) > 1 else ''} {', '.join(missing)}."
         return what, " ".join(f"--set {name}=..." for name in missing)
-    fault = faults[0]
+    fault = wrong[0]
     said = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
+    if not fault["loc"]:
+        return f"The settings of {installer.package} do not go together: {said}.", "See its package info."
     about = installer.config.model_fields[str(fault["loc"][0])].description or ""
     return f"The setting {fault['loc'][0]!r} cannot be used: {said}.", about
 
 
 def check_secrets(installer: Installer, given: Mapping[str, Secret], *, known: Collection[str] = ()) -> None:
     """known: secrets that are there already. Raises InvalidInput for one unknown, empty or missing."""
+    check_given_secrets(installer, given)
+    missing = missing_secrets(installer, {*given, *known})
+    if missing:
+        raise InvalidInput(
+            f"{installer.package} needs the secret {', '.join(missing)}.",
+            " ".join(f"--secret {name}=env:NAME" for name in missing),
+        )
+
+
+def check_given_secrets(installer: Installer, given: Mapping[str, Secret]) -> None:
+    """Raises InvalidInput for one unknown or empty."""
     takes = (*installer.secrets, *installer.optional_secrets)
     for name, secret in given.items():
         if name not in takes:
@@ -51,12 +82,11 @@ def check_secrets(installer: Installer, given: Mapping[str, Secret], *, known: C
             raise InvalidInput(
                 f"The secret {name!r} is empty.", f"Is its variable set? --secret {name}=env:NAME"
             )
-    missing = [name for name in installer.secrets if name not in given and name not in known]
-    if missing:
-        raise InvalidInput(
-            f"{installer.package} needs the secret {', '.join(missing)}.",
-            " ".join(f"--secret {name}=env:NAME" for name in missing),
-        )
+
+
+def missing_secrets(installer: Installer, there: Collection[str]) -> list[str]:
+    """The required ones that are not among these."""
+    return [name for name in installer.secrets if name not in there]
 
 
 async def check_agents(session: TenantSession, config: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,11 @@ from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Directive, Installation, InstallationHealth
 from fleetprompt.model.states import DirectiveState
 from fleetprompt.packages import directory
+from fleetprompt.packages.failures import remedy
 from fleetprompt.packages.find import find_installation, live_installations
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Line
+from fleetprompt.packages.missing import remedy_of
 from fleetprompt.packages.published import revocations, versions_of
 from fleetprompt.tenancy import TenantSession
 
@@ -52,6 +54,9 @@ class Status:
     is_listened_to: bool
     waiting: int
     stuck: int
+    error_code: str | None = None
+    missing: list[str] = field(default_factory=list)
+    blocked: str | None = None
     connection: str | None = None
     since: datetime | None = None
     last_event_at: datetime | None = None
@@ -104,6 +109,8 @@ async def _status(
     known = {} if health is None else {name: getattr(health, name) for name in FROM_HEALTH}
     if health is not None:
         known["connection"] = health.state
+    if installation.error_code is not None and not known.get("remedy"):
+        known["remedy"] = _remedy(installation)
     return Status(
         installation.id,
         installation.package,
@@ -118,8 +125,17 @@ async def _status(
         held,
         waiting,
         stuck,
+        installation.error_code,
+        list(installation.missing),
+        installation.blocked,
         **known,
     )
+
+
+def _remedy(installation: Installation) -> str:
+    if installation.missing:
+        return remedy_of(installation.package, installation.missing)
+    return remedy(installation.error_code, installation.package)
 
 
 async def check_installation(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from fleetprompt.accounts import NotAllowed, Role
 from fleetprompt.model import Directive, Installation
-from fleetprompt.model.states import DirectiveState, InstallationState
+from fleetprompt.model.states import DirectiveState
 from fleetprompt.packages.house import House
 from fleetprompt.packages.runner import LifecycleEffector, PackageArguments
 from fleetprompt.packages.steps import Configure, Disable, Enable, Install, Step, Uninstall
-from fleetprompt.packages.telling import NAMES, tell
+from fleetprompt.packages.telling import NAMES
 from fleetprompt.runtime.directives import DirectiveType
-from fleetprompt.runtime.moves import move
+from fleetprompt.runtime.people import require_right
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.tenancy import TenantSession
 
@@ -25,7 +26,6 @@ STEPS: Final[dict[str, tuple[str, Step]]] = {
     "package.disable": ("Keep an installation from listening and posting.", Disable()),
     "package.uninstall": ("Remove an installation.", Uninstall()),
 }
-MENDED_BY_SETTINGS: Final = ("auth", "config")
 
 
 def register_packages(house: House) -> None:
@@ -42,33 +42,24 @@ def register_packages(house: House) -> None:
             await _failed(house, session, directive)
 
     registry.settled.append(settled)
+    registry.rechecks.append(_recheck_right)
+
+
+async def _recheck_right(session: TenantSession, directive: Directive) -> str | None:
+    """Whoever asked must still be an admin when it is done."""
+    if directive.name not in STEPS:
+        return None
+    try:
+        await require_right(session, Actor(directive.actor_kind, directive.actor_id), Role.ADMIN)
+    except NotAllowed as error:
+        return f"{error.what} An admin of the organization may ask for it."
+    return None
 
 
 async def _failed(house: House, session: TenantSession, directive: Directive) -> None:
-    """An installation must not be left `installing` by a directive that has ended."""
+    """An installation must not be left between by a directive that has ended."""
     query = select(Installation).where(Installation.id == directive.installation_id)
     installation = await session.scalar(query.with_for_update())
-    if installation is None:
-        return
-    if directive.name == "package.configure":
-        await house.vault.drop(session, installation.id, directive.arguments["label"])
-    begun = (InstallationState.REQUESTED, InstallationState.INSTALLING)
-    if directive.name != "package.install" or installation.state not in begun:
-        return
-    needs_config = directive.error_code in MENDED_BY_SETTINGS and (
-        installation.state == InstallationState.INSTALLING
-    )
-    target = InstallationState.NEEDS_CONFIG if needs_config else InstallationState.FAILED
-    await move(session, installation, target, error=directive.error, updated_at=func.now())
-    await tell(
-        session,
-        house.registry,
-        installation,
-        "package.install.failed",
-        Actor(directive.actor_kind, directive.actor_id, directive.actor_name),
-        correlation_id=directive.correlation_id,
-        causation_id=directive.id,
-        attempt=directive.attempt,
-        error_code=directive.error_code,
-        error=directive.error,
-    )
+    if installation is not None:
+        _, step = STEPS[directive.name]
+        await step.failed(house, session, directive, installation)

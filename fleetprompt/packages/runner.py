@@ -6,6 +6,7 @@ Each step may be repeated: it first looks whether it is done already, so a death
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
 
@@ -15,18 +16,23 @@ from sqlalchemy.exc import IntegrityError
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.model import Directive, Installation
 from fleetprompt.packages import directory
+from fleetprompt.packages.failures import kind_of, words
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Probe, ProbeFailed
-from fleetprompt.packages.planning import recheck
-from fleetprompt.packages.steps import Done, Step
+from fleetprompt.packages.steps import Act, Begun, Done, Step
 from fleetprompt.runtime.directives import Absent, Delivered, EffectTry, Outcome, Refused, RetryIn
+from fleetprompt.tenancy import TenantSession
 
 TAKEN = "The account is in use already"
 TAKEN_ADVICE = "Make an account of its own for each installation, or uninstall the other one first."
 
 
 class PackageArguments(BaseModel):
-    """Which installation, as it was when it was asked for. config, label, changed: of `package.configure` alone."""
+    """Which installation, as it was when it was asked for.
+
+    config, label, changed: of `package.configure`, `package.upgrade` and `package.rollback` alone; to, to_digest,
+    wider: of the last two; number: of the former version that a rollback returns to.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,10 +43,14 @@ class PackageArguments(BaseModel):
     config: dict[str, Any] | None = None
     label: str = ""
     changed: list[str] = []
+    to: str = ""
+    to_digest: str = ""
+    wider: list[str] = []
+    number: int = 0
 
 
 class LifecycleEffector:
-    """One kind of lifecycle directive: `begin`, a live probe if the step wants one, `complete`."""
+    """One kind of lifecycle directive: `check`, `begin`, `attempt`, `complete`."""
 
     def __init__(self, house: House, step: Step) -> None:
         self._house = house
@@ -52,56 +62,50 @@ class LifecycleEffector:
         return [{**directive.arguments, "actor": actor, "correlation_id": str(directive.correlation_id)}]
 
     async def perform(self, effect: EffectTry) -> Outcome:
-        """Begin, try, complete."""
+        """As far as it goes now; what fails has a kind and a remedy."""
         try:
-            await self._house.vault.key_of(effect.tenant)
-            await self._recheck(effect)
-            begun = await self._begin(effect)
-            if isinstance(begun, Done):
-                return Delivered(begun.receipt)
-            probe = await self._probe(begun)
-            return Delivered((await self._complete(effect, probe)).receipt)
-        except ProbeFailed as error:
-            if error.passing:
-                return RetryIn(None, error.code, str(error))
-            return Refused(error.code, str(error))
+            return Delivered((await self._perform(Act(self._house, effect))).receipt)
         except FleetPromptError as error:
-            return Refused(error.code if error.code == "conflict" else "platform", str(error))
+            code, reason = kind_of(error), words(error, effect.request["package"])
+            if isinstance(error, ProbeFailed) and error.passing:
+                return RetryIn(None, code, reason)
+            return Refused(code, reason)
 
     async def look_up(self, effect: EffectTry) -> Absent:
         """Doing it again finds what is done."""
         return Absent()
 
-    async def _recheck(self, effect: EffectTry) -> None:
-        """What was chosen may have been revoked, or tampered with, since it was asked for."""
-        if not self._step.probes:
-            return
-        async with self._house.tenancy.session(effect.tenant) as session:
-            installation = await session.get(Installation, UUID(effect.request["installation_id"]))
+    async def _perform(self, act: Act) -> Done:
+        await self._house.vault.key_of(act.effect.tenant)
+        act.manifest = await self._step.check(act, await self._installation(act))
+        async with self._session(act) as session:
+            begun = await self._step.begin(act, session)
+        if isinstance(begun, Done):
+            return begun
+        assert isinstance(begun, Begun)
+        act.found = await self._step.attempt(act, begun)
+        return await self._complete(act)
+
+    async def _installation(self, act: Act) -> Installation:
+        async with self._session(act) as session:
+            installation = await session.get(Installation, UUID(act.request["installation_id"]))
         assert installation is not None
-        await recheck(self._house.tenancy.database, installation)
+        return installation
 
-    async def _begin(self, effect: EffectTry) -> Any:
-        async with self._house.tenancy.session(effect.tenant) as session:
-            return await self._step.begin(self._house, session, effect)
-
-    async def _probe(self, begun: Any) -> Probe | None:
-        if not self._step.probes:
-            return None
-        installer = self._house.installers.find(begun.package)
-        return await installer.probe(begun.config, begun.secrets)
-
-    async def _complete(self, effect: EffectTry, probe: Probe | None) -> Done:
+    async def _complete(self, act: Act) -> Done:
         try:
-            async with self._house.tenancy.session(effect.tenant) as session:
-                return await self._step.complete(self._house, session, effect, probe)
+            async with self._session(act) as session:
+                return await self._step.complete(act, session)
         except IntegrityError as error:
-            if directory.ACCOUNT_TAKEN not in str(error.orig) or probe is None:
+            if directory.ACCOUNT_TAKEN not in str(error.orig) or act.found is None:
                 raise
-            raise await self._taken(effect, probe) from error
+            raise await self._taken(act, act.found) from error
 
-    async def _taken(self, effect: EffectTry, probe: Probe) -> ProbeFailed:
+    async def _taken(self, act: Act, probe: Probe) -> ProbeFailed:
         """Say whose account it is only to those whose it is."""
         owner = await directory.owner_of(self._house.tenancy.database, probe.key)
-        where = ", by another installation of this organization" if owner == effect.tenant else ""
+        where = ", by another installation of this organization" if owner == act.effect.tenant else ""
         return ProbeFailed("conflict", f"{TAKEN}{where}.", TAKEN_ADVICE)
+
+    def _session(self, act: Act) -> AbstractAsyncContextManager[TenantSession]:
+        return self._house.tenancy.session(act.effect.tenant)

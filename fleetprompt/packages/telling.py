@@ -15,9 +15,13 @@ NAMES: Final = {
     "package.install.started": "A package's settings are being tried.",
     "package.install.completed": "A package is installed and works.",
     "package.install.failed": "A package could not be installed; it says why and what to do.",
+    "package.install.needs_config": "A package waits for settings or secrets, and says for which.",
     "package.configured": "An installation runs with other settings.",
+    "package.configure.failed": "Other settings did not work; those that did are still in force.",
     "package.enabled": "An installation listens and posts again.",
     "package.disabled": "An installation neither listens nor posts.",
+    "package.uninstall.started": "An installation hears nothing more; what it does ends, then it goes.",
+    "package.uninstall.failed": "An installation could not be removed; it says why and what to do.",
     "package.uninstalled": "An installation is gone, its record stays.",
 }
 

@@ -1,0 +1,205 @@
+"""Asking for an installation. What lacks a setting or a secret is recorded, says what it waits for, and goes on then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func
+from sqlalchemy.exc import IntegrityError
+
+from fleetprompt.kernel.errors import Conflict, InvalidInput
+from fleetprompt.kernel.ids import InstallationId, TenantSlug, new_id
+from fleetprompt.kernel.names import checked_name
+from fleetprompt.kernel.secret import Secret
+from fleetprompt.model import Installation
+from fleetprompt.model.states import InstallationState
+from fleetprompt.packages.asking import UNFINISHED, Asked, ask
+from fleetprompt.packages.checking import (
+    accepted_config,
+    check_agents,
+    check_given_secrets,
+    digest,
+)
+from fleetprompt.packages.find import live_installations
+from fleetprompt.packages.house import House
+from fleetprompt.packages.installers import Installer
+from fleetprompt.packages.manifest import Manifest
+from fleetprompt.packages.missing import missing_of, remedy_of, spoken
+from fleetprompt.packages.planning import Chosen, choose_for
+from fleetprompt.packages.settings_schema import check_settings
+from fleetprompt.packages.telling import tell
+from fleetprompt.runtime.directives import Requested
+from fleetprompt.runtime.moves import move
+from fleetprompt.runtime.signals import Actor
+from fleetprompt.tenancy import TenantSession
+
+
+async def install(
+    house: House,
+    tenant: TenantSlug,
+    package: str,
+    *,
+    config: Mapping[str, Any],
+    secrets: Mapping[str, Secret],
+    actor: Actor,
+    name: str = "",
+) -> Asked:
+    """Ask for an installation; the same once more finds what is there. Another try of an unfinished one goes on with it.
+
+    package: `slug`, or `slug@version`. What is missing is in the answer, and in the installation's state `needs_config`.
+    Raises NotFound for an unknown package, InvalidInput for settings or secrets that cannot be, Conflict if it is
+    installed already or cannot be (revoked, missing what it needs), SignatureRefused.
+    """
+    chosen = await choose_for(house, tenant, package)
+    if name:
+        checked_name(name, "An installation's name")
+    settings, _ = accepted(chosen.installer, chosen.manifest, config)
+    check_given_secrets(chosen.installer, secrets)
+    await house.vault.key_of(tenant)
+    slug = chosen.manifest.slug
+    try:
+        async with house.tenancy.session(tenant) as session:
+            existing = [one for one in await live_installations(session, slug) if one.name == name]
+            if existing and existing[0].state not in UNFINISHED:
+                await check_agents(session, settings)
+                _require_version(existing[0], chosen)
+                return await _same(house, session, existing[0], settings, secrets, actor)
+            installation = existing[0] if existing else _new_row(slug, name)
+            known = {key: value for key, value in installation.config.items() if _has(chosen, key)}
+            _of_version(installation, chosen)
+            return await go_on(
+                house, session, installation, chosen.manifest, {**known, **config}, secrets, actor
+            )
+    except IntegrityError as error:
+        raise Conflict(
+            f"{slug} was installed at this very moment.", "Look: fleetprompt package status"
+        ) from error
+
+
+def accepted(
+    installer: Installer, manifest: Manifest, config: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """The settings, and those that are missing. Raises InvalidInput for what neither connector nor manifest takes."""
+    settings, missing = accepted_config(installer, config)
+    if not missing:
+        check_settings(manifest, settings)
+    return settings, missing
+
+
+async def go_on(
+    house: House,
+    session: TenantSession,
+    installation: Installation,
+    manifest: Manifest,
+    config: Mapping[str, Any],
+    secrets: Mapping[str, Secret],
+    actor: Actor,
+) -> Asked:
+    """Record what is there of an unfinished installation; with all that it needs, its directive."""
+    installer = house.installers.find(installation.package)
+    settings, lacking = accepted(installer, manifest, config)
+    await check_agents(session, settings)
+    installation.config = settings
+    installation.generation += 1
+    session.add(installation)
+    await session.flush()
+    await house.vault.store(session, installation.id, secrets)
+    there = await house.vault.read_all(session, installation.id)
+    missing = missing_of(installer, lacking, there)
+    if missing:
+        return await _wait(house, session, installation, missing, actor)
+    installation.missing = []
+    asked = await _request(house, session, installation, actor)
+    links = {"correlation_id": asked.id, "causation_id": asked.id}
+    await tell(session, house.registry, installation, "package.install.requested", actor, **links)
+    return Asked(InstallationId(installation.id), asked.id)
+
+
+async def _wait(
+    house: House, session: TenantSession, installation: Installation, missing: list[str], actor: Actor
+) -> Asked:
+    """Nothing runs yet: it says what it waits for."""
+    what = f"{installation.package} waits for {spoken(missing)}."
+    advice = remedy_of(installation.package, missing)
+    if installation.state == InstallationState.FAILED:
+        raise InvalidInput(what, advice)
+    is_first = installation.state == InstallationState.REQUESTED
+    values = {
+        "missing": missing,
+        "error": f"{what} {advice}",
+        "error_code": "config",
+        "updated_at": func.now(),
+    }
+    if is_first:
+        await tell(session, house.registry, installation, "package.install.requested", actor)
+        await move(session, installation, InstallationState.NEEDS_CONFIG, **values)
+    else:
+        for name, value in values.items():
+            setattr(installation, name, value)
+        await session.flush()
+    await tell(session, house.registry, installation, "package.install.needs_config", actor, missing=missing)
+    return Asked(InstallationId(installation.id), None, tuple(missing))
+
+
+def _has(chosen: Chosen, setting: str) -> bool:
+    return setting in chosen.installer.config.model_fields
+
+
+def _new_row(slug: str, name: str) -> Installation:
+    return Installation(
+        id=new_id(),
+        package=slug,
+        name=name,
+        state=InstallationState.REQUESTED,
+        config={},
+        account={},
+        start_at_ms=0,
+        generation=0,
+        missing=[],
+    )
+
+
+def _of_version(installation: Installation, chosen: Chosen) -> None:
+    """What did not get installed yet may become another version."""
+    installation.version = chosen.manifest.version
+    installation.package_digest = chosen.digest
+    installation.config_version = chosen.manifest.config.version
+
+
+def _require_version(installation: Installation, chosen: Chosen) -> None:
+    if chosen.is_pinned and installation.version != chosen.manifest.version:
+        raise Conflict(
+            f"{installation.package} {installation.version} is {installation.state} here already.",
+            f"Change its version: fleetprompt package upgrade {chosen.manifest.slug}@{chosen.manifest.version}; or give"
+            " a second one a --name.",
+        )
+
+
+async def _request(
+    house: House, session: TenantSession, installation: Installation, actor: Actor
+) -> Requested:
+    key = f"{installation.id}:{installation.version}:{digest(installation.config)}:{installation.generation}"
+    return await ask(house, session, installation, "install", key, actor)
+
+
+async def _same(
+    house: House,
+    session: TenantSession,
+    installation: Installation,
+    settings: Mapping[str, Any],
+    secrets: Mapping[str, Secret],
+    actor: Actor,
+) -> Asked:
+    """It is there, or on its way: fine if it is what is asked for."""
+    is_same = installation.config == settings and (
+        await house.vault.read_all(session, installation.id) == dict(secrets)
+    )
+    under_way = (InstallationState.REQUESTED, InstallationState.INSTALLING)
+    if not is_same or installation.state not in (*under_way, InstallationState.INSTALLED):
+        raise Conflict(
+            f"{installation.package} is {installation.state} here already.",
+            "Change it with `fleetprompt package configure`, or give a second one a --name.",
+        )
+    asked = await _request(house, session, installation, actor)
+    return Asked(InstallationId(installation.id), asked.id)

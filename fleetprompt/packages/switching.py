@@ -1,0 +1,52 @@
+"""Enable, disable, uninstall: nothing to be said but which installation."""
+
+from __future__ import annotations
+
+from fleetprompt.kernel.ids import InstallationId, TenantSlug
+from fleetprompt.model.states import InstallationState
+from fleetprompt.packages.asking import IN_USE, UNFINISHED, Asked, ask, require_state
+from fleetprompt.packages.dependents import refuse_needed
+from fleetprompt.packages.find import find_installation
+from fleetprompt.packages.house import House
+from fleetprompt.runtime.signals import Actor
+
+
+async def enable(house: House, tenant: TenantSlug, package: str, *, actor: Actor, name: str = "") -> Asked:
+    """Listen and post again; what was written meanwhile is history."""
+    return await _change(house, tenant, package, name, "enable", actor, InstallationState.DISABLED)
+
+
+async def disable(house: House, tenant: TenantSlug, package: str, *, actor: Actor, name: str = "") -> Asked:
+    """Neither listen nor post, until enabled again."""
+    return await _change(house, tenant, package, name, "disable", actor, InstallationState.INSTALLED)
+
+
+async def uninstall(house: House, tenant: TenantSlug, package: str, *, actor: Actor, name: str = "") -> Asked:
+    """Forget secrets and position, free the account, remove what it provided; what happened stays on record.
+
+    Raises Conflict, naming them, if other installations need it.
+    """
+    async with house.tenancy.session(tenant) as session:
+        installation = await find_installation(session, package, name)
+    if installation.state != InstallationState.UNINSTALLING:
+        await refuse_needed(house, tenant, installation)
+    states = (*IN_USE, *UNFINISHED, InstallationState.UNINSTALLING)
+    return await _change(house, tenant, package, name, "uninstall", actor, *states)
+
+
+async def _change(
+    house: House,
+    tenant: TenantSlug,
+    package: str,
+    name: str,
+    verb: str,
+    actor: Actor,
+    *states: InstallationState,
+) -> Asked:
+    async with house.tenancy.session(tenant) as session:
+        installation = await find_installation(session, package, name)
+        require_state(installation, *states)
+        is_going = installation.state == InstallationState.UNINSTALLING
+        key = f"{installation.id}:{installation.generation - is_going}"  # its directive was asked before that began
+        asked = await ask(house, session, installation, verb, key, actor)
+        return Asked(InstallationId(installation.id), asked.id)
