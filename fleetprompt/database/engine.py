@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from fleetprompt.database.driver import Driver
 from fleetprompt.kernel.errors import InvalidInput, Unavailable
 
 OLDEST_VERSION = 160000  # role grants `with inherit false, set true` came with Postgres 16
@@ -139,6 +140,15 @@ class Database:
         """One transaction without the unit of work, for hot statements."""
         async with self.engine.begin() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Driver]:
+        """A pooled connection for hot statements; one that is left in a transaction comes back to nobody."""
+        driver = Driver(await self.engine.connect())
+        try:
+            yield driver
+        finally:
+            await driver.release()
 
     @asynccontextmanager
     async def at_once(self) -> AsyncIterator[AsyncConnection]:

@@ -12,9 +12,9 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from fleetprompt.database.driver import Sql
 from fleetprompt.database.engine import Database
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.runtime.jobs.enqueue import MAX_ATTEMPTS
@@ -50,7 +50,7 @@ COLUMNS = (
 # `waiting` hops through the index from tenant to tenant, and `due_jobs` (in the migrations) knows which of a tenant's
 # jobs may run: none of one at rest, no more than its limit, of each lane the head alone. Those with the least running
 # come first. One may take all of a claim, which is a part of a worker's slots: with the next it comes last.
-_CLAIM = text(f"""
+_CLAIM = Sql(f"""
 with recursive waiting as (
     (select tenant from public.job where state = 'available' order by tenant limit 1)
     union all
@@ -70,7 +70,7 @@ update public.job set state = 'running', attempt = attempt + 1, worker = :worker
     lease_until = now() + make_interval(secs => :lease_s)
 from candidate where job.id = candidate.id returning {COLUMNS}
 """)
-_CLAIM_ONE = text(f"""
+_CLAIM_ONE = Sql(f"""
 update public.job set state = 'running', attempt = attempt + 1, worker = :worker,
     lease_until = now() + make_interval(secs => :lease_s)
 where id = :id and attempt = :seen and state in ('available', 'dispatched')
@@ -78,7 +78,7 @@ where id = :id and attempt = :seen and state in ('available', 'dispatched')
 returning {COLUMNS}
 """)
 # A job in the middle of its last transaction is locked: it is passed over, so that the others' leases do not wait.
-_HEARTBEAT = text("""
+_HEARTBEAT = Sql("""
 with held as (select * from unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)),
 free as (
     select job.id from public.job join held on job.id = held.id and job.attempt = held.attempt
@@ -89,17 +89,17 @@ beat as (
 select job.id, job.attempt from public.job join held on job.id = held.id and job.attempt = held.attempt
 where job.worker = :worker and job.state = 'running'
 """)
-_RELEASE = text("""
+_RELEASE = Sql("""
 update public.job set state = 'available', worker = null, lease_until = null, max_attempts = max_attempts + 1
 from unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)
 where job.id = held.id and job.attempt = held.attempt and job.worker = :worker and job.state = 'running'
 """)
-_END = text("""
+_END = Sql("""
 delete from public.job using unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)
 where job.id = held.id and job.attempt = held.attempt and job.worker = :worker and job.state = 'running'
 returning job.id, job.attempt
 """)
-_POSTPONE = text("""
+_POSTPONE = Sql("""
 update public.job set state = 'available', worker = null, lease_until = null, last_error = :error,
     scheduled_at = now() + make_interval(secs => :delay_s), max_attempts = max_attempts + :forgiven
 where id = :id and attempt = :attempt and worker = :worker and state = 'running'
@@ -111,7 +111,7 @@ select gen_random_uuid(), tenant, 'job.died',
     tenant || ':died:' || id || ':' || attempt, correlation_id
 from dead where state = 'dead' and kind <> 'job.died' on conflict do nothing
 """
-_DIE = text(f"""
+_DIE = Sql(f"""
 with dead as (
     update public.job set state = 'dead', worker = null, lease_until = null, last_error = :error, finished_at = now()
     where id = :id and attempt = :attempt and worker = :worker and state = 'running' and kind = :kind
@@ -121,7 +121,7 @@ with dead as (
 # An orphan keeps its place before what came later. A worker that died twice on a job may have died of it: from then on
 # the next try waits a little longer each time.
 # Attempts that were forgiven do not count, and they may be thousands: two to the power of those is no number.
-_REAP = text(f"""
+_REAP = Sql(f"""
 with orphan as (
     select id, least(attempt, {MAX_ATTEMPTS} - (max_attempts - attempt)) as tries from public.job
     where state = 'running' and lease_until < now() for update skip locked),
@@ -137,10 +137,11 @@ notices as ({_DEATH_NOTICE} returning 1)
 select count(*) from dead
 """)
 # What a broker lost, or what was with one when it was given up.
-_TAKE_BACK = text("""
+_TAKE_BACK = Sql("""
 with lost as (
     select id from public.job where state = 'dispatched' and lease_until < now() for update skip locked)
 update public.job set state = 'available', lease_until = null from lost where job.id = lost.id
+returning 1
 """)
 
 
@@ -159,12 +160,12 @@ async def claim(
     values = {"worker": worker, "kinds": list(kinds), "limit": limit, "lease_s": lease_s}
     values["sated"] = list(sated)
     try:
-        async with database.at_once() as connection:
-            rows = (await connection.execute(_CLAIM, values)).all()
+        async with database.lend() as driver:
+            rows = await driver.fetch(_CLAIM, values)
     except DBAPIError as error:
         require_lost_race(error)
         return []
-    return [Claimed(row[0], TenantSlug(row[1]), *row[2:]) for row in rows]
+    return [_claimed(row) for row in rows]
 
 
 async def claim_one(
@@ -176,40 +177,40 @@ async def claim_one(
     """
     values = {"worker": worker, "id": job_id, "seen": seen, "lease_s": lease_s, "at_rest_too": at_rest_too}
     try:
-        async with database.at_once() as connection:
-            row = (await connection.execute(_CLAIM_ONE, values)).one_or_none()
+        async with database.lend() as driver:
+            rows = await driver.fetch(_CLAIM_ONE, values)
     except DBAPIError as error:
         require_lost_race(error)
         return None
-    return None if row is None else Claimed(row[0], TenantSlug(row[1]), *row[2:])
+    return _claimed(rows[0]) if rows else None
 
 
 async def heartbeat(database: Database, worker: str, held: Sequence[Fence], lease_s: float) -> set[Fence]:
     """Prolong the leases; returns the claims that still hold."""
-    async with database.at_once() as connection:
-        rows = await connection.execute(_HEARTBEAT, {**_held(worker, held), "lease_s": lease_s})
-        return {Fence(job_id, attempt, worker) for job_id, attempt in rows}
+    async with database.lend() as driver:
+        rows = await driver.fetch(_HEARTBEAT, {**_held(worker, held), "lease_s": lease_s})
+    return {Fence(job_id, attempt, worker) for job_id, attempt in rows}
 
 
 async def release(database: Database, worker: str, held: Sequence[Fence]) -> None:
     """Hand running work back unharmed: the attempt does not count."""
-    async with database.at_once() as connection:
-        await connection.execute(_RELEASE, _held(worker, held))
+    async with database.lend() as driver:
+        await driver.fetch(_RELEASE, _held(worker, held))
 
 
 async def end(database: Database, held: Sequence[Fence]) -> set[Fence]:
     """They are done, with nothing more to write; returns the claims that held until then. All of one worker."""
     worker = held[0].worker
-    async with database.at_once() as connection:
-        rows = (await connection.execute(_END, _held(worker, held))).all()
+    async with database.lend() as driver:
+        rows = await driver.fetch(_END, _held(worker, held))
     return {Fence(job_id, attempt, worker) for job_id, attempt in rows}
 
 
 async def postpone(database: Database, fence: Fence, delay_s: float, error: str, *, forgive: bool) -> None:
     """Run it again later; forgive: this attempt does not count towards its last."""
-    async with database.at_once() as connection:
+    async with database.lend() as driver:
         values = {"delay_s": delay_s, "error": error[:500], "forgiven": int(forgive)}
-        await connection.execute(_POSTPONE, {**_one(fence), **values})
+        await driver.fetch(_POSTPONE, {**_one(fence), **values})
 
 
 async def die(database: Database, fence: Fence, kind: str, error: str) -> None:
@@ -217,20 +218,20 @@ async def die(database: Database, fence: Fence, kind: str, error: str) -> None:
 
     Not what it went on as (of another kind) in a commit whose answer was lost: that is left to its lease.
     """
-    async with database.at_once() as connection:
-        await connection.execute(_DIE, {**_one(fence), "kind": kind, "error": error[:500]})
+    async with database.lend() as driver:
+        await driver.fetch(_DIE, {**_one(fence), "kind": kind, "error": error[:500]})
 
 
 async def reap(database: Database) -> int:
     """Free the jobs whose worker stopped answering; returns how many."""
-    async with database.at_once() as connection:
-        return int((await connection.execute(_REAP)).scalar_one())
+    async with database.lend() as driver:
+        return int((await driver.fetch(_REAP, {}))[0][0])
 
 
 async def take_back(database: Database) -> int:
     """Make those jobs available again whose message did not arrive in time; returns how many."""
-    async with database.at_once() as connection:
-        return int((await connection.execute(_TAKE_BACK)).rowcount)
+    async with database.lend() as driver:
+        return len(await driver.fetch(_TAKE_BACK, {}))
 
 
 def require_lost_race(error: DBAPIError) -> None:
@@ -238,6 +239,10 @@ def require_lost_race(error: DBAPIError) -> None:
     cause = error.orig.__cause__ if error.orig is not None else None
     if not isinstance(cause, asyncpg.UniqueViolationError | asyncpg.DeadlockDetectedError):
         raise error
+
+
+def _claimed(row: asyncpg.Record) -> Claimed:
+    return Claimed(row[0], TenantSlug(row[1]), *row[2:])
 
 
 def _held(worker: str, held: Sequence[Fence]) -> dict[str, Any]:
