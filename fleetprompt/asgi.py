@@ -1,20 +1,26 @@
-"""What is served over HTTP: health, readiness, metrics; later the door for webhooks and people."""
+"""What is served over HTTP: health, readiness, metrics, and the doors for chat servers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from litestar import Litestar
+from litestar.types import ControllerRouterHandler
 from sqlalchemy import text
 
+from fleetprompt.accounts.passwords import Passwords
 from fleetprompt.composition import House
 from fleetprompt.database import scripts
 from fleetprompt.database.engine import is_away
 from fleetprompt.kernel.errors import Unavailable
 from fleetprompt.surfaces import gauges
+from fleetprompt.surfaces.api import api_routes
+from fleetprompt.surfaces.pages import Front
+from fleetprompt.surfaces.pages.routes import page_routes
 from fleetprompt.surfaces.web import create_app
 from fleetprompt.surfaces.web import serve as serve_app
+from webhooks.mattermost import mattermost_routes
 
 _REVISION = text("select version_num from public.alembic_version")
 
@@ -23,8 +29,9 @@ async def serve(
     house: House, stop: asyncio.Event, listening: Callable[[str, int], None] | None = None
 ) -> None:
     """Answer HTTP until `stop` is set. listening: told the host and port once connections are accepted."""
-
-    await serve_app(_health(house), house.settings.host, house.settings.port, stop, listening)
+    routes = [*mattermost_routes(house.services.packages), *people_routes(house)]
+    app = application(house, routes)
+    await serve_app(app, house.settings.host, house.settings.port, stop, listening)
 
 
 async def serve_beside(
@@ -32,17 +39,25 @@ async def serve_beside(
 ) -> None:
     """The same for a worker or a listener as a process of its own, on FLEETPROMPT_METRICS_PORT, which is set."""
     assert house.settings.metrics_port is not None
-    await serve_app(_health(house), house.settings.host, house.settings.metrics_port, stop, listening)
+    await serve_app(application(house), house.settings.host, house.settings.metrics_port, stop, listening)
 
 
-def _health(house: House) -> Litestar:
+def application(house: House, routes: Sequence[ControllerRouterHandler] = ()) -> Litestar:
+    """Health, readiness and metrics, and what else is given."""
+
     async def is_ready() -> str | None:
         return await readiness(house)
 
     async def measure() -> None:
         await gauges.measure(house.database)
 
-    return create_app(is_ready, measure=measure)
+    return create_app(is_ready, routes, measure=measure)
+
+
+def people_routes(house: House) -> list[ControllerRouterHandler]:
+    """Pages for people, and what their programs ask."""
+    packages = house.services.packages
+    return [page_routes(Front(packages, Passwords(), house.settings.public_address)), api_routes(packages)]
 
 
 async def readiness(house: House) -> str | None:

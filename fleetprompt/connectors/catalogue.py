@@ -16,6 +16,8 @@ INTEGRATION: Final = {
 INGRESS: Final = {
     "chat.command.received": "Somebody wrote a slash command to us.",
     "chat.action.received": "Somebody pressed a button of ours.",
+    "chat.request.answered": "What a slash command or a button asked for was worked on.",
+    "chat.request.told": "Whoever asked knows the answer: a door showed it, or we said it to them alone.",
 }
 OF_EVENT: Final = {
     EventKind.MESSAGE: "chat.message.received",

@@ -18,6 +18,7 @@ from fleetprompt.connectors.order_desk.tools import register_orders
 from fleetprompt.connectors.pool import AdapterPool
 from fleetprompt.connectors.proton_mail.binding import PROTON_MAIL
 from fleetprompt.connectors.proton_mail.register import register_mail
+from fleetprompt.connectors.requests import register_requests
 from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.packages.house import House
 
@@ -48,6 +49,7 @@ def register_connectors(house: House) -> Connectors:
     for binding, version, about in CHAT:
         register_chat(house.registry, house.tenancy, pool, buckets, binding)
         house.installers.add(installer_of(binding, version, about))
+    register_requests(house, pool)
     register_mail(house.registry, house.tenancy, pool)
     house.installers.add(installer_of(PROTON_MAIL, "1.0.0", MAIL))
     return Connectors(bindings, pool, _order_desk(house))
