@@ -13,6 +13,7 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from adapters.contract import AuthorKind, Cursor, EventKind, Inbound
+from fleetprompt.connectors import pasted, revoking
 from fleetprompt.connectors.catalogue import OF_EVENT
 from fleetprompt.connectors.conversations import (
     ConversationKey,
@@ -155,12 +156,17 @@ class ChatBatch:
 
     async def store(self, told: Sequence[Told]) -> list[Emitted | None]:
         await self._find([event for _, event in told if _is_projected(event)])
+        told, taken = await pasted.cleaned(
+            self.session, self.installation_id, told, self.conversations, self.known
+        )
         emitted = await self._tell(told)
         for (_, event), signal in zip(told, emitted, strict=True):
             self._project(event, signal)
         await save_messages(self.session, self.installation_id, list(self.changed.values()))
         for conversation_id in self.gone:
             await mark_thread_deleted(self.session, conversation_id)
+        if taken:
+            await revoking.tell(self.session, self.registry, self.installation_id, taken, emitted)
         return emitted
 
     async def _tell(self, told: Sequence[Told]) -> list[Emitted | None]:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from adapters.contract import Inbound
 from adapters.errors import Misconfigured
-from fleetprompt.connectors import observe
+from fleetprompt.connectors import observe, pasted
 from fleetprompt.connectors.health import HealthRecorder
 from fleetprompt.connectors.ingest import Source, Superseded, ingest, save_cursor
 from fleetprompt.database.engine import is_away
@@ -84,7 +84,8 @@ class Intake:
         """The event as a fact for a person, and the cursor behind it."""
         try:
             async with self._house.tenancy.session(source.tenant) as session:
-                await emit(session, self._house.registry, _unreadable(source, event, fault))
+                raw = await pasted.raw_to_keep(session, source.installation_id, event)
+                await emit(session, self._house.registry, _unreadable(source, event, raw, fault))
                 await save_cursor(session, source, event.cursor)
         except Superseded:
             raise
@@ -129,7 +130,7 @@ def _blames_the_event(error: Exception) -> bool:
     return not isinstance(error, FleetPromptError)
 
 
-def _unreadable(source: Source, event: Inbound, fault: Exception) -> NewSignal:
+def _unreadable(source: Source, event: Inbound, raw: bytes, fault: Exception) -> NewSignal:
     digest = hashlib.sha256(event.event_key.encode("utf-8", "replace")).hexdigest()
     return NewSignal(
         "integration.event.unreadable",
@@ -144,5 +145,5 @@ def _unreadable(source: Source, event: Inbound, fault: Exception) -> NewSignal:
         Actor("integration", str(source.installation_id), source.package),
         dedupe_key=f"{source.installation_id}:unreadable:{digest}",
         installation_id=source.installation_id,
-        raw=event.raw[:MAX_RAW_BYTES],
+        raw=raw[:MAX_RAW_BYTES],
     )

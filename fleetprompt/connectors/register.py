@@ -8,7 +8,7 @@ from typing import Final
 
 from adapters.errors import Misconfigured
 from adapters.order_desk import OrderDeskClient
-from fleetprompt.connectors import catalogue
+from fleetprompt.connectors import catalogue, revoking
 from fleetprompt.connectors.binding import Binding
 from fleetprompt.connectors.bucket import TokenBuckets
 from fleetprompt.connectors.chat import register_chat
@@ -46,6 +46,7 @@ def register_connectors(house: House) -> Connectors:
     bindings = {binding.package: binding for binding, _, _ in CHAT} | {PROTON_MAIL.package: PROTON_MAIL}
     pool, buckets = AdapterPool(house.tenancy, house.vault, bindings), TokenBuckets()
     catalogue.register(house.registry)
+    revoking.register(house.registry)
     for binding, version, about in CHAT:
         register_chat(house.registry, house.tenancy, pool, buckets, binding)
         house.installers.add(installer_of(binding, version, about))

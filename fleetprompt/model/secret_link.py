@@ -33,5 +33,5 @@ class SecretLink(TenantBase):
     attempts: Mapped[int] = mapped_column(server_default="0")
     checking_until: Mapped[datetime | None]  # a submitted value is being tried
     closed_because: Mapped[str | None]  # used, replaced, spent; NULL = open until it expires
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime]  # or when it was closed
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select, text, update
@@ -91,7 +91,7 @@ async def issue(
     older = update(SecretLink).where(
         *same, SecretLink.user_id == user_id, SecretLink.closed_because.is_(None)
     )
-    await session.execute(older.values(closed_because=REPLACED))
+    await session.execute(older.values(closed_because=REPLACED, expires_at=func.now()))
     token = secrets.token_urlsafe(TOKEN_BYTES)
     session.add(_link(token, user_id, installation, credential, asker))
     await session.flush()
@@ -143,11 +143,10 @@ async def finish(session: TenantSession, link_id: UUID, *, accepted: bool) -> No
     link = await session.scalar(select(SecretLink).where(SecretLink.id == link_id).with_for_update())
     if link is None or link.closed_because is not None:
         return
-    link.checking_until = None
-    if accepted:
-        link.closed_because = USED
-    elif link.attempts >= MAX_ATTEMPTS:
-        link.closed_because = SPENT
+    values: dict[str, Any] = {"checking_until": None}
+    if accepted or link.attempts >= MAX_ATTEMPTS:
+        values |= {"closed_because": USED if accepted else SPENT, "expires_at": func.now()}
+    await session.execute(update(SecretLink).where(SecretLink.id == link_id).values(**values))
 
 
 async def _open(

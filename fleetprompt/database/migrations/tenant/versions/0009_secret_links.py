@@ -36,8 +36,7 @@ CREATE TABLE secret_links (
 INDEXES = """
 CREATE UNIQUE INDEX secret_links_open ON secret_links (installation_id, credential, user_id)
     WHERE closed_because IS NULL;
-CREATE INDEX secret_links_asked ON secret_links (asked_installation_id, expires_at)
-    WHERE closed_because IS NULL AND asked_installation_id IS NOT NULL;
+CREATE INDEX secret_links_asked ON secret_links (asked_installation_id, expires_at);
 """
 
 
