@@ -9,7 +9,7 @@ from typing import Final
 from adapters.proton_mail.mail import Attachment, decoded
 from adapters.proton_mail.parse_attachments import attachment
 from adapters.proton_mail.parse_charset import clean_text, to_text
-from adapters.proton_mail.parse_html import bare_text, squeezed_lines, visible_text
+from adapters.proton_mail.parse_html import Page, squeezed_lines
 from adapters.proton_mail.parse_reply import split_reply
 from adapters.proton_mail.parse_structure import Part
 from adapters.proton_mail.settings import MailLimits
@@ -96,13 +96,13 @@ class BodyReader:
         if not html:
             return text, ""
         is_enough = text.strip() and all(_has_sibling(part, plain) for part in html)
-        pages = [self.content(part) for part in html]
+        pages = [Page(self.content(part)) for part in html]
         if is_enough:
-            bare = " ".join(map(bare_text, pages))
+            bare = " ".join(page.bare() for page in pages)
             if not bare.strip() or (len(text) * MUCH_SHORTER > len(bare) and _says_no_more(text, bare)):
                 return text, ""  # and the layout need not be worked out
             self._notes.append("plain_differs")
-        seen = [visible_text(page) for page in pages]
+        seen = [page.visible() for page in pages]
         rich = "\n\n".join(one.text for one in seen if one.text)
         alone = "\n\n".join(self.content(part) for part in plain if not _has_sibling(part, html))
         if alone.strip():
@@ -121,8 +121,20 @@ class BodyReader:
 
 def _says_no_more(plain: str, seen: str) -> bool:
     """Mail clients show the HTML: what stands in the plain version alone is seen by no person, but would be by a model."""
-    told = set(_WORD.findall(_LINK.sub(" ", plain).casefold()))
-    return len(told - set(_WORD.findall(seen.casefold()))) <= len(told) * OTHER_WORDS
+    # Pieces between blanks first, each once: it is the same, and mostly nothing is left to be taken apart.
+    told, known = _pieces(plain), _pieces(seen)
+    if any(sign in piece for piece in told for sign in ("://", "www.", "mailto:")):
+        told = _pieces(_LINK.sub(" ", plain))
+    rest = told - known
+    return not rest or len(_words(rest) - _words(known)) <= len(_words(told)) * OTHER_WORDS
+
+
+def _pieces(text: str) -> set[str]:
+    return {piece.casefold() for piece in set(text.split())}
+
+
+def _words(pieces: set[str]) -> set[str]:
+    return set(_WORD.findall(" ".join(pieces)))
 
 
 def _has_sibling(part: Part, others: list[Part]) -> bool:

@@ -7,11 +7,13 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
-from inscriptis import get_text  # type: ignore[import-untyped]
-from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from adapters.proton_mail.parse_colour import remove_unreadable
+from adapters.proton_mail.parse_layout import laid_out, without_marks
 from adapters.proton_mail.parse_limits import within
-from adapters.proton_mail.parse_style import has_size, hides, hiding, shrinks, squeezed
+from adapters.proton_mail.parse_nodes import own_look, selected
+from adapters.proton_mail.parse_style import rules_of
 
 SECONDS: Final = 2.5
 NOT_TEXT: Final = (
@@ -22,9 +24,6 @@ QUOTES: Final = (
     ".gmail_quote,.gmail_extra,.protonmail_quote,.yahoo_quoted,.moz-cite-prefix,blockquote[type=cite],"
     "#divRplyFwdMsg,#appendonsend,.OutlookMessageHeader,#mail-editor-reference-message-container,#isForwardContent"
 )
-_COLOR = re.compile(r"(?:^|;)color:([^;!]+)")
-_BACKGROUND = re.compile(r"(?:^|;)background(?:-color)?:([^;!]+)")
-_WHITE: Final = {"#fff", "#ffffff", "white", "rgb(255,255,255)", "rgba(255,255,255,1)", "#fefefe"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,43 +34,50 @@ class Visible:
     reply: str
 
 
-def visible_text(html: str) -> Visible:
-    """The text of a mail's HTML, and without its quoted history."""
-    tree = LexborHTMLParser(html)
-    _remove_hidden(tree)
-    text = _rendered(tree)
-    quotes = tree.css(QUOTES)
-    if not quotes:
-        return Visible(text, "")
-    _remove(quotes)
-    return Visible(text, _rendered(tree))
+class Page:
+    """A mail's HTML without what is hidden in it."""
+
+    def __init__(self, html: str) -> None:
+        self._tree = LexborHTMLParser(without_marks(html))
+        _remove_hidden(self._tree)
+
+    def bare(self) -> str:
+        """Its text without layout: much sooner had."""
+        body = self._tree.body
+        return "" if body is None else body.text(separator=" ")
+
+    def visible(self) -> Visible:
+        """Its text, and without its quoted history. The page is of no further use."""
+        quotes = _outermost(self._tree.css(QUOTES))
+        text, new = within(SECONDS, lambda: laid_out(self._tree, quotes), lambda: _bare(self._tree))
+        return Visible(squeezed_lines(text), squeezed_lines(new) if quotes else "")
 
 
-def bare_text(html: str) -> str:
-    """What a person would see, without its layout: much sooner had."""
-    tree = LexborHTMLParser(html)
-    _remove_hidden(tree)
+def _bare(tree: LexborHTMLParser) -> tuple[str, str]:
+    """Without layout: what was put into the tree until it took too long goes too."""
     body = tree.body
-    return "" if body is None else body.text(separator=" ")
+    text = "" if body is None else without_marks(body.text(separator="\n", strip=True))
+    return text, ""
 
 
 def _remove_hidden(tree: LexborHTMLParser) -> None:
-    rules = hiding(node.text() for node in tree.css("style") if not _is_of_paper(node))
-    styled = tree.css("[style],font[color],font[size]")
-    _remove_tiny([node for node in styled if shrinks(_style(node))])
-    _remove_tiny([node for selector, style in rules if shrinks(style) for node in _selected(tree, selector)])
-    selectors = [NOT_TEXT, *(selector for selector, style in rules if hides(style))]
-    named = [node for selector in selectors for node in _selected(tree, selector)]
-    _remove([*named, *(node for node in styled if _is_hidden(node))])
-
-
-def _is_of_paper(sheet: LexborNode) -> bool:
-    return (sheet.attributes.get("media") or "").strip().lower() == "print"
+    rules = rules_of([(node.text(), node.attributes.get("media") or "") for node in tree.css("style")])
+    styled = [(node, own_look(node)) for node in tree.css("[style]")]
+    named = [
+        (node, one.look)
+        for one in rules
+        for node in selected(tree, one)
+        if one.look.hides or one.look.shrinks
+    ]
+    told = [(node, look) for node, look in (*styled, *named) if node.tag not in ("html", "body")]
+    _remove_tiny([node for node, look in told if look.shrinks])
+    _remove([*tree.css(NOT_TEXT), *(node for node, look in told if look.hides)])
+    remove_unreadable(tree, rules)
 
 
 def _remove_tiny(nodes: list[LexborNode]) -> None:
     """Take their text out, but for what has a size of its own: layouts set nothing for a row, and then each cell."""
-    waiting = [node for node in nodes if node.tag not in ("html", "body")]
+    waiting = list(nodes)
     seen: set[int] = set()
     while waiting:
         node = waiting.pop()
@@ -81,15 +87,19 @@ def _remove_tiny(nodes: list[LexborNode]) -> None:
         for child in list(node.iter(include_text=True)):
             if child.tag == "-text":
                 child.decompose()
-            elif not has_size(_style(child)) and not (child.tag == "font" and child.attributes.get("size")):
+            elif not own_look(child).has_size and not (child.tag == "font" and child.attributes.get("size")):
                 waiting.append(child)
 
 
 def _remove(nodes: list[LexborNode]) -> None:
-    """Take nodes out with all that is in them. One inside another goes with it: its memory is freed by then."""
-    named = {node.mem_id: node for node in nodes}
-    for node in [node for node in named.values() if not _is_inside(node, named)]:
+    for node in _outermost(nodes):
         node.decompose()
+
+
+def _outermost(nodes: list[LexborNode]) -> list[LexborNode]:
+    """Those inside another go with it: their memory is freed by then."""
+    named = {node.mem_id: node for node in nodes}
+    return [node for node in named.values() if not _is_inside(node, named)]
 
 
 def _is_inside(node: LexborNode, named: Container[int]) -> bool:
@@ -101,68 +111,7 @@ def _is_inside(node: LexborNode, named: Container[int]) -> bool:
     return False
 
 
-def _selected(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
-    """Selectors of a stranger may be anything."""
-    if re.fullmatch(r"(?:\*|html|body)", selector.strip(), re.IGNORECASE):
-        return []
-    try:
-        return tree.css(selector)
-    except (SelectolaxError, ValueError, RuntimeError, TypeError):
-        return []
-
-
-def _is_hidden(node: LexborNode) -> bool:
-    if node.tag in ("html", "body"):
-        return False
-    style = _style(node)
-    return hides(style) or _is_unreadable(node, style)
-
-
-def _style(node: LexborNode) -> str:
-    """A node's own."""
-    attributes = node.attributes
-    style = squeezed(attributes.get("style") or "")
-    color = (attributes.get("color") or "").strip().lower()
-    return f"{style};color:{color}" if color and not _COLOR.search(style) else style
-
-
-def _is_unreadable(node: LexborNode, style: str) -> bool:
-    """White on nothing, or on its own colour."""
-    color, background = _COLOR.search(style), _BACKGROUND.search(style)
-    if color is None:
-        return False
-    if background is not None:
-        return color[1] == background[1]
-    return color[1] in _WHITE and not _has_background(node)
-
-
-def _has_background(node: LexborNode | None) -> bool:
-    while node is not None:
-        attributes = node.attributes
-        behind = _BACKGROUND.search(squeezed(attributes.get("style") or ""))
-        color = behind[1] if behind else (attributes.get("bgcolor") or "").strip().lower()
-        if color and color not in (*_WHITE, "none", "transparent", "inherit"):
-            return True
-        if attributes.get("background"):
-            return True
-        node = node.parent
-    return False
-
-
-def _rendered(tree: LexborHTMLParser) -> str:
-    """With the layout of tables and lists, as long as that does not take too long."""
-
-    def laid_out() -> str:
-        return str(get_text(tree.html or ""))
-
-    def bare() -> str:
-        body = tree.body
-        return "" if body is None else body.text(separator="\n", strip=True)
-
-    return squeezed_lines(within(SECONDS, laid_out, bare))
-
-
 def squeezed_lines(text: str) -> str:
     """Without trailing blanks and without more than one empty line."""
-    lines = "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", lines).strip()
+    text = "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
+    return (re.sub(r"\n{3,}", "\n\n", text) if "\n\n\n" in text else text).strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mailparser_reply import EmailReplyParser  # type: ignore[import-untyped]
@@ -29,33 +30,27 @@ _SIGN = re.compile(
 )
 
 
-# Cheap to look for; without any of them there is no sign.
-_WORDS: Final = (
+# How a line begins that may hold one of those two; cheaper to look at than any expression.
+_BEGINNINGS: Final = (
     ">",
     "--",
-    "____",
-    "wrote",
-    "writes",
-    "schrieb",
-    "crit",
-    "escribi",
-    "scritto",
-    "schreef",
-    "napisa",
+    "__",
+    "*",
     "from",
     "von",
-    "de:",
-    "da:",
-    "van:",
-    "od:",
+    "de",
+    "da",
+    "van",
+    "od",
     "sent",
     "gesendet",
     "envoy",
     "enviado",
     "inviato",
-    "outlook",
+    "get",
+    "begin",
+    "anfang",
 )
-_FORWARDING: Final = ("forwarded", "weitergeleitet", "transf", "reenviado")
 
 
 def split_reply(text: str, marked: str = "") -> tuple[str, str]:
@@ -63,22 +58,33 @@ def split_reply(text: str, marked: str = "") -> tuple[str, str]:
 
     Forwarded content is never cut off, and what is new is never empty when the text is not.
     """
-    folded = text[:READ_CHARS].lower()
-    if not folded.strip() or (_has(folded, _FORWARDING) and _FORWARDED.search(folded)):
+    lines = list(_telling_lines(text[:READ_CHARS]))
+    if not text.strip() or any(_FORWARDED.match(line) for _, line in lines):
         return text, ""
-    reply = marked.strip() or within(SECONDS, lambda: _by_library(text, folded), lambda: text)
+    reply = marked.strip() or within(SECONDS, lambda: _by_library(text, lines), lambda: text)
     if not reply.strip() or reply is text:
         return text, ""
     return reply.strip(), _rest(text, reply.strip())
 
 
-def _by_library(text: str, folded: str) -> str:
-    sign = _SIGN.search(text[:READ_CHARS]) if _has(folded, _WORDS) else None
-    if sign is None:
+def _telling_lines(text: str) -> Iterator[tuple[int, str]]:
+    """(place, line) of those by which history may begin: neither sign goes beyond its line."""
+    place = 0
+    for line in text.split("\n"):
+        bare = line.strip(" \t\r")
+        if bare and (bare[-1] == ":" or bare[:9].lower().startswith(_BEGINNINGS)):
+            yield place, line
+        place += len(line) + 1
+
+
+def _by_library(text: str, lines: Iterable[tuple[int, str]]) -> str:
+    found = ((place, _SIGN.search(line)) for place, line in lines)
+    start = next((place + sign.start() for place, sign in found if sign is not None), -1)
+    if start < 0:
         return text
-    begin = _begin(text, sign.start())
+    begin = _begin(text, start)
     for behind in BEHIND_CHARS:
-        near = text[begin : sign.start() + behind]
+        near = text[begin : start + behind]
         reply = str(_LIBRARY.parse_reply(near) or "").strip()
         if _bare_length(reply) < _bare_length(near):
             return text[:begin] + reply
@@ -91,10 +97,6 @@ def _begin(text: str, sign: int) -> int:
     """From where the library reads: whole lines before the sign, and not blanks alone, which it would pass over."""
     begin = text.rfind("\n", 0, max(0, sign - BEFORE_CHARS)) + 1
     return begin if text[begin:sign].strip() else 0
-
-
-def _has(folded: str, words: tuple[str, ...]) -> bool:
-    return any(word in folded for word in words)
 
 
 def _bare_length(text: str) -> int:

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from adapters.proton_mail.parse_limits import TooMuch
 
 MAX_SHEETS_CHARS: Final = 200_000
 MAX_HIDING_RULES: Final = 1_000
+MAX_RULES: Final = 5_000
+MAX_KNOWN_CHARS: Final = 300
 _TOKEN = re.compile(
     r"""(/\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/)?)|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|<!--|-->"""
 )
 _BRACES = re.compile(r"([{}])")
 _BLANK: Final = str.maketrans("{};", "   ")
 _ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))")
-_PRINT = re.compile(r"@media\s+(?:only\s+)?print\b[^,]*", re.IGNORECASE)
+# One query without `not` and `or` only grows narrower by what else it asks for.
+_AT_MEDIA = re.compile(r"@media\b([^,]*)", re.IGNORECASE | re.DOTALL)
+_SEVERAL = re.compile(r"\b(?:not|or)\b", re.IGNORECASE)
+_PRINT = re.compile(r"^\s*(?:only\s+)?print\b", re.IGNORECASE)
+_NARROW = re.compile(
+    r"\(\s*(?:max-(?:device-)?width\s*:\s*[1-8]?\d{1,2}(?:\.\d+)?px|prefers-color-scheme\s*:\s*dark)\s*\)",
+    re.IGNORECASE,
+)
 _END = r"(?:;|$|!)"
 _HIDDEN = re.compile(
-    r"(?:^|;)(?:display:none|(?:content-)?visibility:(?:hidden|collapse)|mso-hide:all|zoom:0"
+    r"(?:^|;)(?:display:(?:none|var\()|(?:content-)?visibility:(?:hidden|collapse)|mso-hide:all|zoom:0"
     rf"|opacity:(?:0*\.0\d*|0+|\d(?:\.\d+)?%){_END}"
     r"|(?:text-indent|left|right|top|bottom|margin-left|margin-top):-\d{3,}"
     r"|clip:rect\((?:0|1px)|clip-path:inset\((?:50|100)%|clip-path:circle\(0"
@@ -35,16 +46,92 @@ _SIZED = re.compile(
     r"(?:^|;)font(?:-size)?:[^;]{0,60}?(?:\d(?:px|pt|pc|cm|mm|in|rem|vw|vh)|small|medium|large)"
 )
 
+_COLOUR = re.compile(r"(?:^|;)(?:-webkit-text-fill-)?color:([^;!]+)")
+_BACKGROUND = re.compile(r"(?:^|;)background(?:-color)?:([^;!]+)")
 
-def hiding(sheets: Iterable[str]) -> list[tuple[str, str]]:
-    """(selector, style) of the rules that hide or shrink, but for those of paper. Raises TooMuch."""
-    text = "\n".join(sheets)
-    if len(text) > MAX_SHEETS_CHARS:
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What declarations say. style: squeezed. hides: nobody sees what is in there, whatever stands in it. shrinks: its
+    letters are too small to be seen; those inside may have a size of their own. has_size: they do not follow from what is
+    around. colour, background: as written, the last of each; "" = not said.
+    """
+
+    style: str
+    hides: bool
+    shrinks: bool
+    has_size: bool
+    colour: str
+    background: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a sheet, in the order in which they stand."""
+
+    selector: str
+    look: Look
+
+
+def look_of(style: str) -> Look:
+    """Of declarations as they are written; a mail repeats its own a hundred times."""
+    return _known_look(style) if len(style) <= MAX_KNOWN_CHARS else _look(style)
+
+
+def _look(style: str) -> Look:
+    bare = squeezed(style)
+    small = _TINY.search(bare) is not None
+    return Look(
+        bare,
+        _hides(bare),
+        small,
+        not small and _SIZED.search(bare) is not None,
+        _last(_COLOUR, bare),
+        _last(_BACKGROUND, bare),
+    )
+
+
+_known_look = lru_cache(maxsize=1024)(_look)
+
+
+def _last(declared: re.Pattern[str], style: str) -> str:
+    found = declared.findall(style)
+    return found[-1] if found else ""
+
+
+def _hides(style: str) -> bool:
+    if _HIDDEN.search(style):
+        return True
+    return re.search(r"overflow(?:-[xy])?:(?:hidden|clip)", style) is not None and bool(
+        _NO_ROOM.search(style)
+    )
+
+
+def rules_of(sheets: Iterable[tuple[str, str]]) -> list[Rule]:
+    """The rules that hide, shrink or paint, but for those that no reader of mail at a desk has. Raises TooMuch.
+
+    sheets: (text, media), each read for itself: what one leaves open ends with it.
+    """
+    kept = [(text, media) for text, media in sheets if not _is_elsewhere(f"@media {media}")]
+    if sum(len(text) for text, _ in kept) > MAX_SHEETS_CHARS:
         raise TooMuch("too_much_style", "its style sheets are longer than is read")
-    found = [(selector, style) for selector, style in _rules(text) if hides(style) or shrinks(style)]
-    if len(found) > MAX_HIDING_RULES:
+    every = (Rule(selector, look_of(style)) for text, _ in kept for selector, style in _rules(text))
+    found = [one for one in every if _matters(one.look)]
+    if sum(one.look.hides or one.look.shrinks for one in found) > MAX_HIDING_RULES or len(found) > MAX_RULES:
         raise TooMuch("too_much_style", "more rules hide something than are read")
     return found
+
+
+def _matters(look: Look) -> bool:
+    return look.hides or look.shrinks or bool(look.colour or look.background)
+
+
+def _is_elsewhere(media: str) -> bool:
+    """On paper, on a telephone or in the dark alone: what is hidden there is seen here, and what is shown there is not."""
+    query = _AT_MEDIA.fullmatch(media)
+    if query is None or _SEVERAL.search(query[1]):
+        return False
+    return bool(_PRINT.search(query[1]) or _NARROW.search(query[1]))
 
 
 def _rules(text: str) -> Iterator[tuple[str, str]]:
@@ -55,8 +142,8 @@ def _rules(text: str) -> Iterator[tuple[str, str]]:
             within.append(before.rpartition(";")[2].strip())
         elif within:
             selector = within.pop()
-            if not selector.startswith("@") and not any(map(_PRINT.fullmatch, within)):
-                yield selector, squeezed(before)
+            if not selector.startswith("@") and not any(map(_is_elsewhere, within)):
+                yield selector, before
 
 
 def _harmless(token: re.Match[str]) -> str:
@@ -73,22 +160,3 @@ def squeezed(style: str) -> str:
 def _meant(escape: re.Match[str]) -> str:
     code = int(escape[1], 16) if escape[1] else 0
     return (chr(code) if 0 < code < 0x110000 else "\ufffd") if escape[1] else escape[2]
-
-
-def hides(style: str) -> bool:
-    """Whether nobody sees what is in there, whatever stands in it. style: squeezed, as for the others."""
-    if _HIDDEN.search(style):
-        return True
-    return re.search(r"overflow(?:-[xy])?:(?:hidden|clip)", style) is not None and bool(
-        _NO_ROOM.search(style)
-    )
-
-
-def shrinks(style: str) -> bool:
-    """Whether its letters are too small to be seen; those inside may have a size of their own."""
-    return _TINY.search(style) is not None
-
-
-def has_size(style: str) -> bool:
-    """Whether its letters have a size that does not follow from what is around them."""
-    return _SIZED.search(style) is not None and not shrinks(style)
