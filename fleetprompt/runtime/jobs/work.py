@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from fleetprompt.database.driver import Sql
+from fleetprompt.database.driver import literal
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
@@ -22,16 +22,9 @@ if TYPE_CHECKING:
     from fleetprompt.runtime.registry import JobKind
 
 faults.declare({"job.goes_on"})
-_LEAVE_TENANT = Sql("select set_config('role', 'none', true)")
+_LEAVE_TENANT = "set local role none"
 UNKNOWN_WAIT_S = 30.0
 UNKNOWN_WAITS = 20
-# The row is held by this transaction's fence. Attempts before the successor's first do not count as its own.
-_FINISH = Sql("delete from public.job where id = :id")
-_GO_ON = Sql(
-    "update public.job set kind = :kind, args = cast(:args as jsonb), position = :position, priority = :priority,"
-    " unique_key = :unique_key, correlation_id = :correlation_id, max_attempts = :max_attempts, last_error = null"
-    " where id = :id"
-)
 
 
 class Postpone(Exception):
@@ -107,12 +100,12 @@ class Work:
         """
         await session.flush()
         self.successor = await self._next(session)
-        await session.fetch(_LEAVE_TENANT, {})
-        if self.successor is None:
-            await session.fetch(_FINISH, {"id": self.fence.job_id})
-        else:
-            await session.fetch(_GO_ON, self.successor.row)
+        # The row is held by this transaction's fence.
+        session.last += [_LEAVE_TENANT, self._end() if self.successor is None else _go_on(self.successor.row)]
         self.concluding = True
+
+    def _end(self) -> str:
+        return f"delete from public.job where id = {literal(self.fence.job_id)}"  # noqa: S608 - an id
 
     async def _next(self, session: TenantSession) -> Work | None:
         """What this job goes on as. A job that failed before takes one step at a time, so that blame finds its owner."""
@@ -174,6 +167,13 @@ class Work:
             raise Fenced(f"Job {self.fence.job_id} is no longer ours.")
         self.finished = True
         faults.reach("job.finished")
+
+
+def _go_on(row: Mapping[str, Any]) -> str:
+    """Attempts before the successor's first do not count as its own."""
+    names = ("kind", "args", "position", "priority", "unique_key", "correlation_id", "max_attempts")
+    sets = ", ".join(f"{name} = {literal(row[name])}" for name in names)
+    return f"update public.job set {sets}, last_error = null where id = {literal(row['id'])}"  # noqa: S608 - literals
 
 
 def unknown_here(work: Work, what: str) -> Postpone | GiveUp:
