@@ -18,6 +18,7 @@ LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMATS: Final = ("console", "json")
 BROKER_SCHEMES: Final = ("nats", "tls", "amqp", "amqps", "redis", "rediss")
 WEB_SCHEMES: Final = ("http", "https")
+EVERYWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104 (recognised, not listened on)
 BEATS_IN_A_LEASE: Final = 2  # one beat may be lost without the job being given to another
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -40,6 +41,8 @@ class Settings(BaseSettings):
     """32 bytes, base64. Required with a database of your own; generated beside an embedded one."""
     host: str = "127.0.0.1"
     port: int = Field(default=8420, ge=0, le=65535)
+    public_url: str | None = None
+    """Under which people reach the pages, `https://fleet.example.com`. Unset = `http://HOST:PORT`."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     """Where `worker` and `listener`, as processes of their own, answer /healthz, /readyz, /metrics; 0 = any free port,
     which the start says. Unset = nowhere."""
@@ -89,6 +92,18 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_origin(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not _is_address(value, WEB_SCHEMES) or urlsplit(value).path.strip("/") or set(value) & set("?#@"):
+            raise InvalidInput(
+                "FLEETPROMPT_PUBLIC_URL is no address of pages.",
+                "Write it as https://fleet.example.com: without a path, a query or a password.",
+            )
+        return value.rstrip("/")
+
     @field_validator("log_level")
     @classmethod
     def _is_a_level(cls, value: str) -> str:
@@ -98,6 +113,14 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_format(cls, value: str | None) -> str | None:
         return None if value is None else _one_of("FLEETPROMPT_LOG_FORMAT", value.lower(), LOG_FORMATS)
+
+    @property
+    def public_address(self) -> str:
+        """Where the pages are, without a slash at the end."""
+        if self.public_url is not None:
+            return self.public_url
+        host = "127.0.0.1" if self.host in EVERYWHERE else f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     @model_validator(mode="after")
     def _beats_often_enough(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleetprompt.accounts import Role, claims, identities
-from fleetprompt.accounts.identities import Issued
+from fleetprompt.accounts.codes import Issued
 from fleetprompt.accounts.members import Member
 from fleetprompt.accounts.passwords import Passwords
 from fleetprompt.kernel.ids import TenantSlug
@@ -26,7 +26,9 @@ async def claims_account(house: House, member: Member, tenant: TenantSlug = ACME
     """The member sets PASSWORD."""
     async with house.tenancy.session(tenant) as session:
         issued = await claims.issue_claim(session, TELL, member.user_id)
-    await claims.redeem_claim(house.tenancy, quick_passwords(), TELL, issued.code.reveal(), Secret(PASSWORD))
+    await claims.redeem_claim(
+        house.tenancy, quick_passwords(), lambda _: TELL, issued.code.reveal(), Secret(PASSWORD)
+    )
 
 
 async def joins_with_password(

@@ -5,6 +5,7 @@ Only whoever has a shell on the host makes them: an admin of one organization mu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from fleetprompt.accounts import codes, sessions
 from fleetprompt.accounts.codes import CodeKind, Issued
 from fleetprompt.accounts.facts import Fact, TellFact
+from fleetprompt.accounts.members import Member
 from fleetprompt.accounts.passwords import Passwords, check_password
 from fleetprompt.accounts.rights import require_member_here
 from fleetprompt.kernel.ids import TenantSlug
@@ -48,11 +50,12 @@ async def has_password(session: TenantSession, user_id: UUID) -> bool:
 
 
 async def redeem_claim(
-    tenancy: Tenancy, passwords: Passwords, tell: TellFact, code: str, password: Secret
+    tenancy: Tenancy, passwords: Passwords, tell_as: Callable[[Member], TellFact], code: str, password: Secret
 ) -> Redeemed:
-    """Set the password of the code's person, and end their sessions everywhere.
+    """Set the password of the code's person, and end their sessions everywhere. tell_as: that person did it.
 
-    Raises InvalidCode, InvalidInput for a password that is none: the code is as good as before.
+    Raises InvalidCode, NotAllowed for a member who is suspended, InvalidInput for a password that is none: the code is
+    as good as before.
     """
     async with tenancy.database.session() as session:
         bearer = await codes.look_up(session, CodeKind.CLAIM, code)
@@ -63,7 +66,8 @@ async def redeem_claim(
         async with in_registry(session):
             await codes.redeem(session, bearer)
             await set_password(session, bearer.user_id, hashed)
-        await tell(session, Fact("claim.redeemed", {"user_id": str(bearer.user_id)}))
+        member = await require_member_here(session, bearer.user_id)
+        await tell_as(member)(session, Fact("claim.redeemed", {"user_id": str(bearer.user_id)}))
     return Redeemed(bearer.user_id, bearer.tenant, hashed)
 
 

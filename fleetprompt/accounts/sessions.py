@@ -50,10 +50,11 @@ _KNOWN = text(
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A new session: both values are for cookies, and are shown nowhere else."""
+    """A new session: both values are for cookies, and are shown nowhere else. tenant: what is chosen already."""
 
     token: Secret
     browser: Secret
+    tenant: TenantSlug | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +86,19 @@ async def open_session(
 
     Whoever belongs to one organization only has chosen it. browser: its cookie, if it has one.
     """
-    opened = Opened(new_token(), browser or new_token())
     choices = await choices_of(database, user_id)
+    only = choices[0].slug if len(choices) == 1 else None
+    opened = Opened(new_token(), browser or new_token(), only)
     async with database.session() as session:
         await session.execute(_SWEEP, {"kept": KEPT})
         still = select(User.id).where(User.id == user_id, User.password_hash == password_hash)
         if await session.scalar(still.with_for_update(read=True)) is None:
             return None
-        only = select(Organization.id).where(
-            Organization.slug == (choices[0].slug if len(choices) == 1 else None)
-        )
+        chosen = select(Organization.id).where(Organization.slug == only)
         session.add(
             WebSession(
                 id=new_id(), token_hash=digest(opened.token), browser_hash=digest(opened.browser), user_id=user_id,
-                organization_id=only.scalar_subquery(), expires_at=func.now() + LIFETIME,
+                organization_id=chosen.scalar_subquery(), expires_at=func.now() + LIFETIME,
             )
         )  # fmt: skip
     faults.reach("session.opened")

@@ -14,6 +14,7 @@ from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
 from litestar.types import ControllerRouterHandler, Message, Scope
 
+from fleetprompt.database.engine import is_away
 from fleetprompt.kernel.errors import FleetPromptError, Unavailable
 from fleetprompt.surfaces.health import Measure, Readiness, health_routes, nothing_to_measure
 from fleetprompt.telemetry import get_logger, metrics
@@ -67,6 +68,8 @@ def _too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Any]:
 
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Our fault: the log gets the error, the caller its class at most."""
+    if is_away(error):
+        error = Unavailable("The database does not answer.", "Try again in a moment.")
     get_logger(__name__).error("request failed", path=request.url.path, exc_info=error)
     if isinstance(error, FleetPromptError):
         status = 503 if isinstance(error, Unavailable) else 500

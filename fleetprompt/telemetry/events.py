@@ -6,15 +6,12 @@ from typing import Final
 
 from fleetprompt.telemetry.logs import get_logger, safe_words
 
-# Promised by the requirements (rows 175-181); the issues that bring log-in, choosing an organization and webhooks emit them.
 AUTH_LOGIN: Final = "fleetprompt.auth.login"
 ORG_SELECT: Final = "fleetprompt.org.select"
 INTEGRATION_WEBHOOK_RECEIVED: Final = "fleetprompt.integration.webhook.received"
 INTEGRATION_WEBHOOK_PROCESSED: Final = "fleetprompt.integration.webhook.processed"
 INTEGRATION_WEBHOOK_FAILED: Final = "fleetprompt.integration.webhook.failed"
 LATER: Final = (
-    AUTH_LOGIN,
-    ORG_SELECT,
     INTEGRATION_WEBHOOK_RECEIVED,
     INTEGRATION_WEBHOOK_PROCESSED,
     INTEGRATION_WEBHOOK_FAILED,
