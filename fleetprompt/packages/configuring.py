@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from fleetprompt.kernel.errors import Conflict, NotFound
+from fleetprompt.kernel.errors import NotFound
 from fleetprompt.kernel.ids import InstallationId, TenantSlug, new_id
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.model import Installation
 from fleetprompt.packages.asking import IN_USE, UNFINISHED, Asked, ask, require_state
 from fleetprompt.packages.checking import check_agents, check_given_secrets, check_secrets, checked_config
 from fleetprompt.packages.find import find_installation
+from fleetprompt.packages.grants import check_grants, check_revocable
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installing import accepted, go_on
+from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.missing import missing_of
-from fleetprompt.packages.planning import recheck
+from fleetprompt.packages.planning import recheck, require_installer
 from fleetprompt.packages.settings_schema import check_settings
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.tenancy import TenantSession
 
 CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """Optional ones to be granted, and to be taken back."""
+
+    granted: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
+
+    def check(self, manifest: Manifest) -> None:
+        """Raises InvalidInput for what the package does not ask for, or cannot do without."""
+        check_grants(manifest, self.granted)
+        check_revocable(manifest, self.revoked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +58,17 @@ async def configure(
     secrets: Mapping[str, Secret],
     actor: Actor,
     name: str = "",
+    grants: Collection[str] = (),
+    revoked: Collection[str] = (),
 ) -> Asked:
     """Change some settings and secrets. They are tried first; if they do not work, what runs stays as it is.
 
-    An installation that waits for them goes on.
+    An installation that waits for them goes on. grants, revoked: optional scopes.
     """
     async with house.tenancy.session(tenant) as session:
         present = await find_installation(session, package, name)
-    return await _change(house, tenant, present, config, secrets, actor)
+    scopes = Scopes(tuple(grants), tuple(revoked))
+    return await _change(house, tenant, present, config, secrets, actor, scopes)
 
 
 async def plan_configure(
@@ -63,16 +81,23 @@ async def plan_configure(
     name: str = "",
 ) -> Sequence[Change]:
     """What `configure` would change; changes nothing. Raises what `configure` would of these settings."""
-    installer = house.installers.find(package)
     async with house.tenancy.session(tenant) as session:
         installation = await find_installation(session, package, name)
         require_state(installation, *IN_USE, *UNFINISHED)
     manifest = await recheck(house.tenancy.database, installation)
+    installer = require_installer(house, manifest)
     check_given_secrets(installer, secrets)
     old = installation.config
     new, _ = accepted(installer, manifest, {**old, **config})
     async with house.tenancy.session(tenant) as session:
         await check_agents(session, new)
+    return changes(old, new, secrets)
+
+
+def changes(
+    old: Mapping[str, Any], new: Mapping[str, Any], secrets: Mapping[str, Secret]
+) -> Sequence[Change]:
+    """From old settings to new ones, by name; then the secrets."""
     differ = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     return [
         *(Change(key, old.get(key), new.get(key)) for key in differ),
@@ -106,13 +131,13 @@ async def _try(
     house: House, tenant: TenantSlug, installation: Installation, credential: str, secret: Secret
 ) -> None:
     """Raises ProbeFailed. Only with everything else there it can be tried."""
-    installer = house.installers.find(installation.package)
+    manifest = await recheck(house.tenancy.database, installation)
+    installer = require_installer(house, manifest)
     check_given_secrets(installer, {credential: secret})
     await house.vault.key_of(tenant)
     async with house.tenancy.session(tenant) as session:
         secrets = await house.vault.read_all(session, installation.id)
     secrets[credential] = secret
-    manifest = await recheck(house.tenancy.database, installation)
     settings, lacking = accepted(installer, manifest, installation.config)
     if not missing_of(installer, lacking, secrets):
         await installer.probe(settings, secrets)
@@ -125,11 +150,14 @@ async def _change(
     config: Mapping[str, Any],
     secrets: Mapping[str, Secret],
     actor: Actor,
+    scopes: Scopes | None = None,
 ) -> Asked:
     """present: as it was seen a moment ago; its version was checked against the registry as that."""
     await house.vault.key_of(tenant)
     # Beside the tenant's transaction, which cannot see the registry.
     manifest = await recheck(house.tenancy.database, present)
+    installer, scopes = require_installer(house, manifest), scopes or Scopes()
+    scopes.check(manifest)
     async with house.tenancy.session(tenant) as session:
         installation = await session.get(Installation, present.id, with_for_update=True)
         assert installation is not None
@@ -139,13 +167,15 @@ async def _change(
                 f"{present.package} was changed at this very moment.", "Look at it, then ask again."
             )
         if installation.state in UNFINISHED:
-            check_given_secrets(house.installers.find(present.package), secrets)
+            check_given_secrets(installer, secrets)
             merged = {**installation.config, **config}
-            return await go_on(house, session, installation, manifest, merged, secrets, actor)
-        settings = checked_config(house.installers.find(present.package), {**installation.config, **config})
+            return await go_on(
+                house, session, installation, manifest, merged, secrets, actor, grants=scopes.granted
+            )
+        settings = checked_config(installer, {**installation.config, **config})
         check_settings(manifest, settings)
         await check_agents(session, settings)
-        return await _stage(house, session, installation, settings, config, secrets, actor)
+        return await _stage(house, session, installation, settings, config, secrets, actor, scopes)
 
 
 async def _stage(
@@ -156,11 +186,14 @@ async def _stage(
     config: Mapping[str, Any],
     secrets: Mapping[str, Secret],
     actor: Actor,
+    scopes: Scopes,
 ) -> Asked:
     known = await house.vault.read_all(session, installation.id)
     check_secrets(house.installers.find(installation.package), secrets, known=known)
     label = new_id().hex
     await house.vault.store(session, installation.id, secrets, label=label)
-    more = {"config": settings, "label": label, "changed": sorted([*config, *secrets])}
+    changed = sorted([*config, *secrets, *scopes.granted, *scopes.revoked])
+    more = {"config": settings, "label": label, "changed": changed}
+    more |= {"grant": list(scopes.granted), "revoke": list(scopes.revoked)}
     asked = await ask(house, session, installation, "configure", label, actor, more=more)
     return Asked(InstallationId(installation.id), asked.id)

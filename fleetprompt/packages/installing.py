@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import func
@@ -22,11 +22,13 @@ from fleetprompt.packages.checking import (
     digest,
 )
 from fleetprompt.packages.find import live_installations
+from fleetprompt.packages.grants import check_grants, consent, granted
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Installer
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.missing import missing_of, remedy_of, spoken
-from fleetprompt.packages.planning import Chosen, choose_for
+from fleetprompt.packages.planning import Chosen, choose_for, require_installer
+from fleetprompt.packages.provision import check_provision
 from fleetprompt.packages.settings_schema import check_settings
 from fleetprompt.packages.telling import tell
 from fleetprompt.runtime.directives import Requested
@@ -44,14 +46,16 @@ async def install(
     secrets: Mapping[str, Secret],
     actor: Actor,
     name: str = "",
+    grants: Collection[str] = (),
 ) -> Asked:
     """Ask for an installation; the same once more finds what is there. Another try of an unfinished one goes on with it.
 
-    package: `slug`, or `slug@version`. What is missing is in the answer, and in the installation's state `needs_config`.
+    package: `slug`, or `slug@version`. grants: optional scopes; what is required, installing grants. What is missing is in the answer, and in the installation's state `needs_config`.
     Raises NotFound for an unknown package, InvalidInput for settings or secrets that cannot be, Conflict if it is
     installed already or cannot be (revoked, missing what it needs), SignatureRefused.
     """
     chosen = await choose_for(house, tenant, package)
+    check_grants(chosen.manifest, grants)
     if name:
         checked_name(name, "An installation's name")
     settings, _ = accepted(chosen.installer, chosen.manifest, config)
@@ -64,12 +68,14 @@ async def install(
             if existing and existing[0].state not in UNFINISHED:
                 await check_agents(session, settings)
                 _require_version(existing[0], chosen)
+                await _require_granted(session, existing[0], chosen.manifest, grants)
                 return await _same(house, session, existing[0], settings, secrets, actor)
             installation = existing[0] if existing else _new_row(slug, name)
             known = {key: value for key, value in installation.config.items() if _has(chosen, key)}
             _of_version(installation, chosen)
+            merged = {**known, **config}
             return await go_on(
-                house, session, installation, chosen.manifest, {**known, **config}, secrets, actor
+                house, session, installation, chosen.manifest, merged, secrets, actor, grants=grants
             )
     except IntegrityError as error:
         raise Conflict(
@@ -95,15 +101,19 @@ async def go_on(
     config: Mapping[str, Any],
     secrets: Mapping[str, Secret],
     actor: Actor,
+    *,
+    grants: Collection[str] = (),
 ) -> Asked:
     """Record what is there of an unfinished installation; with all that it needs, its directive."""
-    installer = house.installers.find(installation.package)
+    installer = require_installer(house, manifest)
     settings, lacking = accepted(installer, manifest, config)
     await check_agents(session, settings)
     installation.config = settings
+    await check_provision(session, house.registry, installation, manifest)
     installation.generation += 1
     session.add(installation)
     await session.flush()
+    await consent(session, installation.id, manifest, actor, grants)
     await house.vault.store(session, installation.id, secrets)
     there = await house.vault.read_all(session, installation.id)
     missing = missing_of(installer, lacking, there)
@@ -140,6 +150,19 @@ async def _wait(
         await session.flush()
     await tell(session, house.registry, installation, "package.install.needs_config", actor, missing=missing)
     return Asked(InstallationId(installation.id), None, tuple(missing))
+
+
+async def _require_granted(
+    session: TenantSession, installation: Installation, manifest: Manifest, grants: Collection[str]
+) -> None:
+    there = {grant.scope for grant in await granted(session, installation.id)}
+    lacking = sorted(set(grants) - there)
+    if lacking:
+        options = " ".join(f"--grant {scope}" for scope in lacking)
+        raise Conflict(
+            f"{installation.package} is {installation.state} here already, without {', '.join(lacking)}.",
+            f"Grant it: fleetprompt package configure {manifest.slug} {options}",
+        )
 
 
 def _has(chosen: Chosen, setting: str) -> bool:

@@ -31,7 +31,7 @@ class PackageArguments(BaseModel):
     """Which installation, as it was when it was asked for.
 
     config, label, changed: of `package.configure`, `package.upgrade` and `package.rollback` alone; to, to_digest,
-    wider: of the last two; number: of the former version that a rollback returns to.
+    wider, scopes: of the last two; number: of the former version that a rollback returns to.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,9 +43,12 @@ class PackageArguments(BaseModel):
     config: dict[str, Any] | None = None
     label: str = ""
     changed: list[str] = []
+    grant: list[str] = []
+    revoke: list[str] = []
     to: str = ""
     to_digest: str = ""
     wider: list[str] = []
+    scopes: list[str] = []
     number: int = 0
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fleetprompt.model import Directive, Installation
 from fleetprompt.model.states import InstallationState
-from fleetprompt.packages import directory
+from fleetprompt.packages import directory, grants
 from fleetprompt.packages.house import House
+from fleetprompt.packages.provision import provision
 from fleetprompt.packages.resume import run_soon, unblock
 from fleetprompt.packages.steps.base import (
     Act,
@@ -48,8 +49,12 @@ class Configure(Tried):
         installation.error = installation.error_code = None
         await session.flush()
         await house.vault.adopt(session, installation.id, act.request["label"])
+        await grants.consent(session, installation.id, act.signed, act.actor, act.request.get("grant", ()))
+        await grants.revoke(session, installation.id, act.signed, act.request.get("revoke", ()))
+        made = await provision(session, house.registry, installation, act.signed, act.actor)
         await tell_step(act, session, installation, "package.configured", changed=act.request["changed"])
-        receipt, waiting = receipt_of(installation), await unblock(session, installation.id)
+        receipt = {**receipt_of(installation), **made.receipt()}
+        waiting = await unblock(session, installation.id)
         if house.installers.find(installation.package).listens:
             is_on = installation.state == InstallationState.INSTALLED
             await directory.enroll(session, installation, enabled=is_on)
