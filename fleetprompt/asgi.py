@@ -56,8 +56,8 @@ def application(house: House, routes: Sequence[ControllerRouterHandler] = ()) ->
 
 def people_routes(house: House) -> list[ControllerRouterHandler]:
     """Pages for people, and what their programs ask."""
-    packages = house.services.packages
-    return [page_routes(Front(packages, Passwords(), house.settings.public_address)), api_routes(packages)]
+    front = Front(house.services.packages, Passwords(), house.settings.public_address)
+    return [page_routes(front), api_routes(front)]
 
 
 async def readiness(house: House) -> str | None:
