@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -20,7 +21,7 @@ from fleetprompt.kernel import clock, faults
 from fleetprompt.kernel.errors import FleetPromptError, NotFound, Unavailable
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Connection, Installation, Signal
-from fleetprompt.model.states import InstallationState
+from fleetprompt.model.states import IN_FORCE
 from fleetprompt.packages.house import House
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
@@ -32,7 +33,6 @@ TOLD: Final = "chat.request.told"
 SHOWN_WITHIN_S: Final = 0.7  # of the second that a door may take
 LOOK_EVERY_S: Final = 0.04
 STORED_WITHIN_S: Final = 5.0
-AWAY: Final = Unavailable("Nothing can be stored at the moment.", "Try again in a moment.")
 
 faults.declare({"door.before_commit", "door.committed", "door.told"})
 
@@ -54,6 +54,18 @@ class Taken:
     tenant: TenantSlug
     signal_id: UUID
     fresh: bool
+
+
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """Raises Unavailable when Postgres is away, or answers too slowly for whoever waits at the door."""
+    try:
+        async with asyncio.timeout(STORED_WITHIN_S):
+            yield
+    except Exception as error:
+        if isinstance(error, TimeoutError) or is_away(error):
+            raise Unavailable("Nothing can be stored at the moment.", "Try again in a moment.") from error
+        raise
 
 
 async def tenant_of(house: House, connector: str, installation_id: UUID) -> TenantSlug:
@@ -78,7 +90,7 @@ async def tenant_of(house: House, connector: str, installation_id: UUID) -> Tena
 async def enabled(session: TenantSession, installation_id: UUID) -> Installation:
     """The installation, if it listens. Raises NotOurs."""
     installation = await get(session, Installation, installation_id)
-    if installation is None or installation.state != InstallationState.INSTALLED:
+    if installation is None or installation.state not in IN_FORCE:
         raise NotOurs
     return installation
 
@@ -91,6 +103,8 @@ async def take(
     person: Actor,
     payload: Mapping[str, Any],
     once: str,
+    *,
+    conversation_id: UUID | None = None,
 ) -> Taken:
     """Store a request in the caller's transaction. once: the same for the same request, however often it is sent."""
     digest = hashlib.sha256(once.encode()).hexdigest()
@@ -101,6 +115,7 @@ async def take(
         person,
         dedupe_key=f"{installation.id}:{name}:{digest}",
         installation_id=installation.id,
+        conversation_id=conversation_id,
         lane=f"requests:{installation.id}:{person.id}",
         position=clock.now_ms(),
     )

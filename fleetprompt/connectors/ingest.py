@@ -49,7 +49,8 @@ ACTOR_OF = {
 # that forgets the cursor waits for us, or we see it.
 _SAVE_CURSOR = Sql("""
 insert into installation_cursors (installation_id, cursor)
-select id, :cursor from installations where id = :id and generation = :generation and state = 'installed' for share
+select id, :cursor from installations where id = :id and generation = :generation and state in ('installed', 'upgrading')
+    for share
 on conflict (installation_id) do update set cursor = excluded.cursor, updated_at = now() returning 1
 """)
 

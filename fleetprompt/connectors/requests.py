@@ -15,7 +15,7 @@ from fleetprompt.connectors.pool import AdapterPool
 from fleetprompt.kernel import clock
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Installation, Signal
-from fleetprompt.model.states import InstallationState
+from fleetprompt.model.states import IN_FORCE
 from fleetprompt.packages.house import House
 from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.jobs import NewJob, enqueue
@@ -99,7 +99,7 @@ async def _asked(session: TenantSession, signal_id: UUID) -> Asked | None:
     """None when its retention ended, or the installation is at rest by now: then nothing comes of it."""
     signal = await get(session, Signal, signal_id)
     installation = await get(session, Installation, signal.installation_id) if signal else None
-    if signal is None or installation is None or installation.state != InstallationState.INSTALLED:
+    if signal is None or installation is None or installation.state not in IN_FORCE:
         return None
     return Asked(signal, installation)
 

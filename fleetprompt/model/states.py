@@ -49,6 +49,10 @@ class InstallationState(StrEnum):
     UNINSTALLED = "uninstalled"
 
 
+IN_FORCE: Final = (InstallationState.INSTALLED, InstallationState.UPGRADING)
+"""It hears and speaks: while another version is tried, the one there goes on."""
+
+
 class ExecutionState(StrEnum):
     """Row 117."""
 

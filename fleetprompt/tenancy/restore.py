@@ -75,7 +75,8 @@ select u.id, o.id, told.role, told.status from told join public.organizations o 
 on conflict do nothing
 """
 _DISABLE = (
-    "update installations set state = 'disabled', updated_at = now() where state = 'installed' returning id"
+    "update installations set state = 'disabled', updated_at = now() where state in ('installed', 'upgrading')"
+    " returning id"
 )
 _AS_TENANT = "registry/job"
 """Row security keeps jobs of a tenant's role out of the lanes and keys of others."""

@@ -29,7 +29,7 @@ from fleetprompt.connectors.proton_mail.allowance import suppressed, wait_for_al
 from fleetprompt.connectors.proton_mail.plan import plan_mail
 from fleetprompt.kernel import clock
 from fleetprompt.model import Directive, Installation
-from fleetprompt.model.states import InstallationState
+from fleetprompt.model.states import IN_FORCE
 from fleetprompt.runtime.directives import Absent, Delivered, EffectTry, Outcome, Refused, RetryIn, Unclear
 from fleetprompt.tenancy import Tenancy, TenantSession
 
@@ -108,7 +108,7 @@ class MailEffector:
         """Whether the mailbox may be used now, or why not."""
         async with self._tenancy.session(effect.tenant) as session:
             installation = await session.get(Installation, _installation_id(effect))
-            if installation is None or installation.state != InstallationState.INSTALLED:
+            if installation is None or installation.state not in IN_FORCE:
                 state = "gone" if installation is None else installation.state
                 return Refused("not_installed", f"The mailbox is {state}, so nothing is sent from it.")
             standing = await breaker.standing(session, installation.id)

@@ -17,7 +17,7 @@ from fleetprompt.connectors.proton_mail.preview import answered
 from fleetprompt.connectors.proton_mail.wake import NOT_ANSWERED, STOPPED
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Conversation, Directive, Installation, Signal
-from fleetprompt.model.states import DirectiveState, InstallationState
+from fleetprompt.model.states import IN_FORCE, DirectiveState
 from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.registry import Handler, Registry
 from fleetprompt.runtime.signals.emit import SYSTEM
@@ -73,7 +73,7 @@ async def _place(
 ) -> tuple[Installation, Conversation] | None:
     """The channel by name, where something was said in it already, else by id; of a chat that can be posted to."""
     chats = [name for name, channel in registry.channels.items() if channel.arguments is not None]
-    installed = Installation.state == InstallationState.INSTALLED
+    installed = Installation.state.in_(IN_FORCE)
     query = select(Installation).where(Installation.package.in_(chats), installed).order_by(Installation.id)
     there = {one.id: one for one in await session.scalars(query)}
     if not there:

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from fleetprompt.database.driver import Sql
 from fleetprompt.kernel import clock
 from fleetprompt.model import Agent, Conversation, Execution, Installation, Message, Signal
-from fleetprompt.model.states import AgentState, InstallationState
+from fleetprompt.model.states import IN_FORCE, AgentState
 from fleetprompt.runtime.agents.choose import choose
 from fleetprompt.runtime.agents.limits import Limits
 from fleetprompt.runtime.agents.manage import list_agents
@@ -103,7 +103,7 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
     conversation, installation = adopt_each(session, tuple(found[0])[:-1], Conversation, Installation)
     is_known = found[0][-1]
     keep(session, conversation, installation)
-    if is_known or installation.state != InstallationState.INSTALLED:
+    if is_known or installation.state not in IN_FORCE:
         return
     if registry.commands is not None and await registry.commands(session, signal, conversation, installation):
         return
