@@ -99,11 +99,12 @@ async def think(
     faults.reach("execution.model_called")
 
     async def record(session: TenantSession, run: Run) -> Postpone | None:
-        await store_usage(session, run, thinking.call_id, outcome, latency_ms)
-        if run.execution.state != ExecutionState.RUNNING:
+        call_id, is_over = thinking.call_id, run.execution.state != ExecutionState.RUNNING
+        if isinstance(outcome, ModelReply) and not is_over:
+            await store_reply(session, registry, run, call_id, outcome, latency_ms)
             return None
-        if isinstance(outcome, ModelReply):
-            await store_reply(session, registry, run, outcome)
+        await store_usage(session, run, call_id, outcome, latency_ms)
+        if isinstance(outcome, ModelReply) or is_over:
             return None
         return await store_failure(session, registry, run, outcome, has_fallback=models.has_fallback)
 

@@ -112,9 +112,10 @@ async def load(session: TenantSession, execution_id: ExecutionId) -> Run | None:
 
 async def recall(session: TenantSession, run: Run) -> None:
     """Its history, for a run whose row is held; what it has used up as well, unless it can only come to its answer."""
-    of_run = {"execution_id": run.execution.id}
-    run.calls = await _CALLS.all(session, of_run)
-    run.replies = [reply_from_raw(row[0]) for row in await session.fetch(_REPLIES, of_run)]
+    of_run, execution = {"execution_id": run.execution.id}, run.execution
+    run.calls = await _CALLS.all(session, of_run) if execution.tool_calls else []
+    if len(run.replies) < execution.steps:
+        run.replies = [reply_from_raw(row[0]) for row in await session.fetch(_REPLIES, of_run)]
     if not run.has_answer:
         await _count_use(session, run)
 

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 from uuid import UUID
 
 from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import new_id
-from fleetprompt.model import ToolCallRecord
+from fleetprompt.model import Execution, ToolCallRecord
 from fleetprompt.runtime.executions import end
 from fleetprompt.runtime.executions.record import Run
 from fleetprompt.runtime.jobs.work import Postpone
@@ -30,16 +30,24 @@ from fleetprompt.runtime.tools import Tool
 from fleetprompt.runtime.tools.gate import Allowed, admit
 from fleetprompt.runtime.tools.standing import Standing, standing
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import refresh
 
 # What a call did not tell of itself stays as it was noted; its cost is no reservation any more.
-_SETTLE = Sql(
+_SETTLED = (
     "update model_calls set outcome = :outcome, model = coalesce(:model, model), detail = coalesce(:detail, detail),"
-    " input_tokens = coalesce(:input_tokens, input_tokens), output_tokens = coalesce(:output_tokens, output_tokens),"
-    " cost_usd = :cost_usd, latency_ms = :latency_ms where id = :id"
+    " input_tokens = coalesce(:call_input, input_tokens), output_tokens = coalesce(:call_output, output_tokens),"
+    " cost_usd = :call_cost, latency_ms = :latency_ms where id = :call_id"
 )
-UNUSED: Final = dict.fromkeys(("model", "detail", "input_tokens", "output_tokens", "cost_usd"))
-_ADD_STEP = Sql(
-    "insert into execution_steps (execution_id, step, model, reply) values (:execution_id, :step, :model, :reply)"
+_COUNTED = (
+    "update executions set input_tokens = :input_tokens, output_tokens = :output_tokens, cost_usd = :cost_usd"
+)
+# ruff: noqa: S608 - constants of this very file
+_STORE_USAGE = Sql(f"with settled as ({_SETTLED}) {_COUNTED} where id = :execution_id")
+_STORE_REPLY = Sql(
+    f"with settled as ({_SETTLED}), added as (insert into execution_steps (execution_id, step, model, reply)"
+    " values (:execution_id, :step, :model, :reply))"
+    f" {_COUNTED}, steps = :steps, tool_calls = :tool_calls, model = :run_model, model_failures = :model_failures"
+    " where id = :execution_id"
 )
 MAX_CALLS_PER_STEP = 16
 
@@ -48,35 +56,65 @@ async def store_usage(
     session: TenantSession, run: Run, call_id: UUID, outcome: ModelReply | ModelFailure, latency_ms: int
 ) -> None:
     """What the call came to and cost; an answer of no use is paid for too, and so is one that nobody waits for."""
-    usage, cost_usd = outcome.usage, outcome.cost_usd
-    if isinstance(outcome, ModelReply):
-        noted: dict[str, Any] = {"outcome": "answered", "model": outcome.model}
-    else:
-        noted = {"outcome": outcome.kind, "detail": outcome.detail[:500]}
-    if usage is not None:
-        counted = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-        noted |= {**counted, "cost_usd": cost_usd}
-        execution = run.execution  # its row is held, so that nobody else adds meanwhile
-        execution.input_tokens += usage.input_tokens
-        execution.output_tokens += usage.output_tokens
-        is_known = cost_usd is not None and execution.cost_usd is not None
-        execution.cost_usd = (execution.cost_usd or 0) + (cost_usd or Decimal(0)) if is_known else None
-    noted["latency_ms"] = latency_ms
-    await session.fetch(_SETTLE, {"id": call_id, **UNUSED, **noted})
+    usage = _usage(run.execution, outcome)
+    settled = _settled(run.execution, call_id, outcome, latency_ms)
+    await session.fetch(_STORE_USAGE, {**settled, **usage})
+    refresh(run.execution, usage.items())
 
 
-async def store_reply(session: TenantSession, registry: Registry, run: Run, reply: ModelReply) -> None:
-    """The answer, and each tool call that it asks for: judged now, done later."""
-    execution, step = run.execution, run.execution.steps
-    added = {"execution_id": execution.id, "step": step, "model": reply.model, "reply": json.dumps(reply.raw)}
-    await session.fetch(_ADD_STEP, added)
-    session.add_all(await _judged(session, registry, run, reply.calls))
-    execution.steps += 1
-    execution.tool_calls += len(reply.calls)
+async def store_reply(
+    session: TenantSession, registry: Registry, run: Run, call_id: UUID, reply: ModelReply, latency_ms: int
+) -> None:
+    """The answer and what it cost, and each tool call that it asks for: judged now, done later."""
+    execution = run.execution
+    settled = _settled(execution, call_id, reply, latency_ms)
+    added = {"step": execution.steps, "reply": json.dumps(reply.raw)}
     # The fallback's name means nothing to the first model, should a person retry this run.
-    execution.model = execution.model or ("" if execution.on_fallback else reply.model)
-    execution.model_failures = 0
+    model = execution.model or ("" if execution.on_fallback else reply.model)
+    session.add_all(await _judged(session, registry, run, reply.calls))
+    counted = {
+        **_usage(execution, reply),
+        "steps": execution.steps + 1,
+        "tool_calls": execution.tool_calls + len(reply.calls),
+        "model_failures": 0,
+    }
+    await session.fetch(_STORE_REPLY, {**settled, **added, **counted, "run_model": model})
+    refresh(execution, [*counted.items(), ("model", model)])
+    if execution.steps == 1 and not reply.calls:
+        run.replies = [reply]  # that is all there is
     await session.flush()
+
+
+def _settled(
+    execution: Execution, call_id: UUID, outcome: ModelReply | ModelFailure, latency_ms: int
+) -> dict[str, Any]:
+    usage = outcome.usage
+    if isinstance(outcome, ModelReply):
+        became: dict[str, Any] = {"outcome": "answered", "model": outcome.model, "detail": None}
+    else:
+        became = {"outcome": outcome.kind, "model": None, "detail": outcome.detail[:500]}
+    return {
+        **became,
+        "execution_id": execution.id,
+        "call_id": call_id,
+        "call_input": None if usage is None else usage.input_tokens,
+        "call_output": None if usage is None else usage.output_tokens,
+        "call_cost": None if usage is None else outcome.cost_usd,
+        "latency_ms": latency_ms,
+    }
+
+
+def _usage(execution: Execution, outcome: ModelReply | ModelFailure) -> dict[str, Any]:
+    """What the run has used with this call. Its row is held, so that nobody else adds meanwhile."""
+    usage, cost_usd = outcome.usage, outcome.cost_usd
+    if usage is None:
+        return {name: getattr(execution, name) for name in ("input_tokens", "output_tokens", "cost_usd")}
+    is_known = cost_usd is not None and execution.cost_usd is not None
+    return {
+        "input_tokens": execution.input_tokens + usage.input_tokens,
+        "output_tokens": execution.output_tokens + usage.output_tokens,
+        "cost_usd": (execution.cost_usd or 0) + (cost_usd or Decimal(0)) if is_known else None,
+    }
 
 
 async def store_failure(
