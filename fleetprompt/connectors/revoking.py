@@ -10,6 +10,7 @@ from adapters.contract import AuthorKind
 from fleetprompt.connectors.pasted import AWAITED, Taken
 from fleetprompt.kernel.json import clean_object
 from fleetprompt.model import Conversation, Signal
+from fleetprompt.packages import secret_links
 from fleetprompt.runtime.executions.end import say
 from fleetprompt.runtime.registry import Handler, Registry, Speech
 from fleetprompt.runtime.signals import Emitted, NewSignal, emit_many
@@ -28,7 +29,8 @@ WAITED: Final = (
 
 
 def register(registry: Registry) -> None:
-    """Called once, after the channels' own signals are catalogued."""
+    """Called once, by the connectors' own registration: links end in a chat, too."""
+    secret_links.register(registry)
     registry.add_signal(REDACTED, "Somebody pasted a secret; it was taken out.", retention="lifecycle")
 
     async def tell_person(session: TenantSession, signal: Signal) -> None:

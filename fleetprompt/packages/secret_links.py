@@ -21,6 +21,8 @@ from fleetprompt.kernel.ids import new_id
 from fleetprompt.kernel.json import canonical
 from fleetprompt.model import Installation, SecretLink
 from fleetprompt.model.states import InstallationState
+from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.settings import Settings
 from fleetprompt.tenancy import TenantSession
 
@@ -32,6 +34,10 @@ CHECKING: Final = text("interval '60 seconds'")
 
 GONE: Final = (InstallationState.UNINSTALLING, InstallationState.UNINSTALLED)
 USED, REPLACED, SPENT = "used", "replaced", "spent"
+NAMES: Final = {
+    "secret.link.used": "A secret was handed over by its link, and works.",
+    "secret.link.failed": "What was handed over by a link did not work.",
+}
 ANOTHER: Final = "Ask for a new one: `@fleet secret {package}` in your chat."
 WHY: Final = {
     USED: "This link was used already.",
@@ -44,6 +50,18 @@ class LinkRefused(FleetPromptError):
     """The link is no good for this person, or no longer; it says why."""
 
     code = "link_refused"
+
+
+class LinkUnknown(LinkRefused):
+    """No link of this organization."""
+
+    code = "not_found"
+
+
+class LinkOfAnother(LinkRefused):
+    """A link of this organization, for somebody else."""
+
+    code = "not_allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,12 @@ class Opened:
     credential: str
     expires_at: datetime
     attempts_left: int
+
+
+def register(registry: Registry) -> None:
+    """Called once by the packages' own registration."""
+    for name, about in NAMES.items():
+        registry.add_signal(name, about, retention="lifecycle")
 
 
 async def issue(
@@ -117,8 +141,7 @@ def _link(
 
 def link_url(settings: Settings, token: str) -> str:
     """Where the person opens it. The tenant is not in it: that is of the person who is logged in."""
-    base: str = getattr(settings, "public_url", None) or f"http://{settings.host}:{settings.port}"
-    return f"{base.rstrip('/')}/secret/{token}"
+    return f"{settings.public_address}/secret/{token}"
 
 
 async def look(session: TenantSession, token: str, *, user_id: UUID) -> Opened:
@@ -138,15 +161,32 @@ async def begin(session: TenantSession, token: str, *, user_id: UUID) -> Opened:
     return opened
 
 
-async def finish(session: TenantSession, link_id: UUID, *, accepted: bool) -> None:
+async def finish(
+    session: TenantSession,
+    registry: Registry,
+    link_id: UUID,
+    actor: Actor,
+    *,
+    refused: FleetPromptError | None,
+) -> None:
     """The try is over: what was accepted closes the link, and so does the last attempt. The same once more is fine."""
     link = await session.scalar(select(SecretLink).where(SecretLink.id == link_id).with_for_update())
     if link is None or link.closed_because is not None:
         return
     values: dict[str, Any] = {"checking_until": None}
-    if accepted or link.attempts >= MAX_ATTEMPTS:
-        values |= {"closed_because": USED if accepted else SPENT, "expires_at": func.now()}
+    if refused is None or link.attempts >= MAX_ATTEMPTS:
+        values |= {"closed_because": USED if refused is None else SPENT, "expires_at": func.now()}
     await session.execute(update(SecretLink).where(SecretLink.id == link_id).values(**values))
+    payload = {
+        "installation_id": str(link.installation_id),
+        "credential": link.credential,
+        "attempt": link.attempts,
+        "error_code": None if refused is None else refused.code,
+    }
+    key = f"secret.link:{link_id}:{link.attempts}"
+    name = "secret.link.used" if refused is None else "secret.link.failed"
+    new = NewSignal(name, payload, actor, dedupe_key=key, installation_id=link.installation_id)
+    await emit(session, registry, new)
 
 
 async def _open(
@@ -158,13 +198,13 @@ async def _open(
     query = query.execution_options(populate_existing=True)
     found = (await session.execute(query.with_for_update(of=SecretLink) if lock else query)).one_or_none()
     if found is None:
-        raise LinkRefused(
+        raise LinkUnknown(
             "In this organization there is no such link.",
             "Was it made in another one of yours? Choose that first. Otherwise ask for a new link in your chat.",
         )
     link, installation, is_fresh = found
     if link.user_id != user_id:
-        raise LinkRefused(
+        raise LinkOfAnother(
             "This link was made for another person.", "Log in as that person, or ask for your own."
         )
     reason = _why_not(link, installation, is_fresh=is_fresh)

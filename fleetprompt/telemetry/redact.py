@@ -57,6 +57,7 @@ _SHAPES: Final = tuple(
         (r"\bwhsec_[A-Za-z0-9+/=]{16,}", REDACTED),  # Standard Webhooks
         (r"\bA(?:KIA|SIA)[A-Z0-9]{16}\b", REDACTED),
         (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", REDACTED),  # JSON Web Token
+        (r"(/secret/)[A-Za-z0-9_-]{16,}", r"\1" + REDACTED),  # one-time links
         (r"://[^/\s:@]*:[^/\s@]+@", f"://{REDACTED}@"),  # URL with a password
         (
             r"(?i)\b((?:\w*_)?(?:token|password|passwd|secret|api_?key))(['\"]?\s*[=:]\s*['\"]?)[^\s&'\",;)}\]]{4,}",

@@ -11,14 +11,18 @@ from fleetprompt.kernel.errors import Conflict, NotFound
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.packages import secret_links
 from fleetprompt.packages.secret_links import MAX_ATTEMPTS, LinkRefused, Opened
+from fleetprompt.runtime.registry import Registry
 from fleetprompt.settings import Settings
 from tests.house import ACME, GLOBEX, House
+from tests.members import OPERATOR
 
 MADE = (
     "insert into installations (id, package, version, name, state, config, account, start_at_ms, generation)"
     " values ($1, 'mattermost', '1.0.0', 'x', 'installed', '{\"url\": \"http://a\"}', '{}', 0, 1)"
 )
 DANA, EVE = new_id(), new_id()
+REGISTRY = Registry()
+secret_links.register(REGISTRY)
 
 
 async def installed(house: House) -> UUID:
@@ -46,7 +50,8 @@ async def begun(house: House, token: str) -> Opened:
 
 async def finished(house: House, opened: Opened, *, accepted: bool) -> None:
     async with house.tenancy.session(ACME) as session:
-        await secret_links.finish(session, opened.link_id, accepted=accepted)
+        refused = None if accepted else Conflict("It does not work.")
+        await secret_links.finish(session, REGISTRY, opened.link_id, OPERATOR, refused=refused)
 
 
 async def refusal(house: House, token: str, user_id: UUID = DANA) -> str:

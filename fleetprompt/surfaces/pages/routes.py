@@ -6,7 +6,7 @@ from typing import Final
 
 from litestar import Router
 
-from fleetprompt.surfaces.pages import account, entering, home, organizations
+from fleetprompt.surfaces.pages import account, entering, home, organizations, secret
 from fleetprompt.surfaces.pages.errors import HANDLERS
 from fleetprompt.surfaces.pages.front import KEY, Front
 
@@ -26,6 +26,8 @@ PAGES: Final = (
     account.account_page,
     account.unlink,
     account.change_password,
+    secret.secret_page,
+    secret.hand_over,
 )
 
 
