@@ -47,6 +47,14 @@ def require_state(installation: Installation, *states: InstallationState) -> Non
         )
 
 
+def require_unchanged(installation: Installation, generation: int) -> None:
+    """Raises Conflict if somebody changed it since it was looked at."""
+    if installation.generation != generation:
+        raise Conflict(
+            f"{installation.package} was changed at this very moment.", "Look at it, then ask again."
+        )
+
+
 async def ask(
     house: House,
     session: TenantSession,

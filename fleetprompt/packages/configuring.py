@@ -11,7 +11,7 @@ from fleetprompt.kernel.errors import NotFound
 from fleetprompt.kernel.ids import InstallationId, TenantSlug, new_id
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.model import Installation
-from fleetprompt.packages.asking import IN_USE, UNFINISHED, Asked, ask, require_state
+from fleetprompt.packages.asking import IN_USE, UNFINISHED, Asked, ask, require_state, require_unchanged
 from fleetprompt.packages.checking import check_agents, check_given_secrets, check_secrets, checked_config
 from fleetprompt.packages.find import find_installation
 from fleetprompt.packages.grants import check_grants, check_revocable
@@ -162,10 +162,7 @@ async def _change(
         installation = await session.get(Installation, present.id, with_for_update=True)
         assert installation is not None
         require_state(installation, *IN_USE, *UNFINISHED)
-        if installation.generation != present.generation:
-            raise Conflict(
-                f"{present.package} was changed at this very moment.", "Look at it, then ask again."
-            )
+        require_unchanged(installation, present.generation)
         if installation.state in UNFINISHED:
             check_given_secrets(installer, secrets)
             merged = {**installation.config, **config}

@@ -11,7 +11,7 @@ from fleetprompt.model import Directive, Installation
 from fleetprompt.model.states import DirectiveState
 from fleetprompt.packages.house import House
 from fleetprompt.packages.runner import LifecycleEffector, PackageArguments
-from fleetprompt.packages.steps import Configure, Disable, Enable, Install, Step, Uninstall
+from fleetprompt.packages.steps import Configure, Disable, Enable, Install, Rollback, Step, Uninstall, Upgrade
 from fleetprompt.packages.telling import NAMES
 from fleetprompt.runtime.directives import DirectiveType
 from fleetprompt.runtime.people import require_right
@@ -24,6 +24,8 @@ STEPS: Final[dict[str, tuple[str, Step]]] = {
     "package.configure": ("Change an installation's settings.", Configure()),
     "package.enable": ("Let an installation listen and post again.", Enable()),
     "package.disable": ("Keep an installation from listening and posting.", Disable()),
+    "package.upgrade": ("Let another version take an installation over.", Upgrade()),
+    "package.rollback": ("Let the former version take an installation over again.", Rollback()),
     "package.uninstall": ("Remove an installation.", Uninstall()),
 }
 

@@ -31,7 +31,7 @@ class PackageArguments(BaseModel):
     """Which installation, as it was when it was asked for.
 
     config, label, changed: of `package.configure`, `package.upgrade` and `package.rollback` alone; to, to_digest,
-    wider, scopes: of the last two; number: of the former version that a rollback returns to.
+    wider: of the last two; grant, revoke: optional scopes; number: of the former version that a rollback returns to.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,7 +48,6 @@ class PackageArguments(BaseModel):
     to: str = ""
     to_digest: str = ""
     wider: list[str] = []
-    scopes: list[str] = []
     number: int = 0
 
 

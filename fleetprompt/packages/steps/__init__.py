@@ -5,6 +5,7 @@ from fleetprompt.packages.steps.configure import Configure
 from fleetprompt.packages.steps.install import Install
 from fleetprompt.packages.steps.switch import Disable, Enable
 from fleetprompt.packages.steps.uninstall import Uninstall
+from fleetprompt.packages.steps.upgrade import Rollback, Upgrade
 
 __all__ = [
     "Act",
@@ -14,7 +15,9 @@ __all__ = [
     "Done",
     "Enable",
     "Install",
+    "Rollback",
     "Step",
     "Tried",
     "Uninstall",
+    "Upgrade",
 ]

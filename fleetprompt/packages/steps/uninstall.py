@@ -22,7 +22,7 @@ from fleetprompt.kernel.ids import ExecutionId
 from fleetprompt.model import Conversation, Directive, Execution, Installation, InstallationHealth, SecretLink
 from fleetprompt.model.installation import InstallationVersion
 from fleetprompt.model.states import DirectiveState, ExecutionState, InstallationState
-from fleetprompt.packages import directory
+from fleetprompt.packages import directory, grants
 from fleetprompt.packages.dependents import refuse_needed
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Probe
@@ -121,6 +121,7 @@ class Uninstall(Step):
 
 async def _remove_belongings(act: Act, session: TenantSession, installation: Installation) -> None:
     await act.house.vault.forget(session, installation.id)
+    await grants.forget(session, installation.id)
     await start_afresh(session, installation.id)
     for table in (InstallationHealth, InstallationVersion, SecretLink):
         await session.execute(delete(table).where(table.installation_id == installation.id))
