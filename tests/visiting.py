@@ -36,9 +36,7 @@ class Browser:
         self.page = await self.http.get(path, follow_redirects=True, **options)
         return self.page
 
-    async def send(
-        self, path: str, *, headers: dict[str, str] | None = None, **fields: str
-    ) -> httpx2.Response:
+    async def send(self, path: str, headers: dict[str, str] | None = None, **fields: str) -> httpx2.Response:
         """Send a form of the page, with what it hides, and follow."""
         hidden = {name: html.unescape(value) for name, value in FIELD.findall(self.page.text)}
         self.page = await self.http.post(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import rich_click as click
 
 from fleetprompt.cli.agents import agents
+from fleetprompt.cli.claiming import bootstrap, claim
 from fleetprompt.cli.database import database
 from fleetprompt.cli.demo import demo
 from fleetprompt.cli.directives import directives
 from fleetprompt.cli.doctor import doctor
 from fleetprompt.cli.executions import executions
+from fleetprompt.cli.identities import accounts, unlink
 from fleetprompt.cli.jobs import jobs
+from fleetprompt.cli.keys import keys
 from fleetprompt.cli.mail import mail
 from fleetprompt.cli.members import members
 from fleetprompt.cli.migrate import migrate
@@ -27,7 +30,10 @@ click.rich_click.COMMAND_GROUPS = {
         {"name": "See it", "commands": ["demo"]},
         {"name": "Run it", "commands": ["up", "web", "worker", "listener", "migrate", "database"]},
         {"name": "Look after it", "commands": ["doctor", "trace"]},
-        {"name": "Set it up", "commands": ["org", "member", "agent", "package", "skills", "workflow"]},
+        {
+            "name": "Set it up",
+            "commands": ["bootstrap", "org", "member", "key", "agent", "package", "skills", "workflow"],
+        },
         {"name": "What happened", "commands": ["signals", "executions", "directives", "jobs", "mail"]},
     ]
 }
@@ -54,10 +60,14 @@ for command in (
     database,
     doctor,
     trace,
+    bootstrap,
     organizations,
     members,
+    keys,
     agents,
 ):
     cli.add_command(command)
+for command in (claim, accounts, unlink):
+    members.add_command(command)
 for command in (packages, skills, workflows, signals, executions, directives, jobs, mail):
     cli.add_command(command)

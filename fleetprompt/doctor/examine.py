@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from fleetprompt.composition import COMMAND, House, open_house
 from fleetprompt.database.engine import is_away
-from fleetprompt.doctor import database, pressure, transport, work
+from fleetprompt.doctor import database, people, pressure, transport, work
 from fleetprompt.doctor.finding import Finding, Level, fail
 from fleetprompt.doctor.machine import check_machine, key_is_missing
 from fleetprompt.kernel.errors import FleetPromptError
@@ -72,7 +72,7 @@ async def _organizations(house: House, org: TenantSlug | None) -> list[Organizat
 
 
 async def _of_tenant(house: House, org: TenantSlug, *, can_build: bool) -> AsyncIterator[Finding]:
-    checks = [work.check_jobs, pressure.check_messages, work.check_directives]
+    checks = [people.check_people, work.check_jobs, pressure.check_messages, work.check_directives]
     for check in (*checks, work.check_installations) if can_build else checks:
         for finding in await check(house, org):
             yield finding

@@ -162,7 +162,7 @@ async def test_a_claim_code_makes_a_password_once_and_ends_every_session(
                 "mistyped",
             ),
         ):
-            await other.send("/claim", **given)
+            await other.send("/claim", None, **given)
             assert (other.page.status_code, said in other.page.text) == (400, True), other.page.text
         await other.send(
             "/claim", code=code.lower(), password="another four words", again="another four words"
