@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from fleetprompt.cli import options, output, registry
-from fleetprompt.cli.installations import say_status
+from fleetprompt.cli.installations import done, say_status
 from fleetprompt.cli.moments import Moment
 from fleetprompt.cli.options import parsed
 from fleetprompt.cli.running import in_house, operator, require_org
@@ -29,22 +29,15 @@ SETTING = ("name", "required", "about")
 STATUS = (
     "installation_id", "package", "name", "version", "state", "error", "account", "server_version", "config",
     "generation", "is_listened_to", "waiting", "stuck", "error_code", "missing", "blocked", "connection", "since",
-    "last_event_at", "backlog", "last_error", "last_error_code", "last_error_at", "remedy", "blocked_until",
+    "last_event_at", "backlog", "last_error", "last_error_code", "last_error_at", "remedy", "blocked_until", "grants",
 )  # fmt: skip
-DONE = {
-    "install": "installed",
-    "configure": "configured",
-    "enable": "enabled",
-    "disable": "disabled",
-    "uninstall": "uninstalled",
-}
 LINE = ("name", "ok", "detail", "remedy")
 IDS = ("installation_id", "directive_id")
 END = ("state", "error_code", "error", "receipt")
 RESULT = ("package", "name", *IDS, *END)
 
-Given = dict[str, dict[str, Any]]
-"""`config` and `secrets`, as a person gave them."""
+Given = dict[str, Any]
+"""`config`, `secrets` and `grants`, as a person gave them."""
 
 
 @click.group("package")
@@ -60,10 +53,17 @@ def _given(command: Callable[..., None]) -> Callable[..., None]:
     """Settings and secrets, as `install` and `configure` take them; the command gets both as `given`."""
 
     @functools.wraps(command)
-    def read(settings: Sequence[str], secrets: Sequence[str], secret_stdin: str | None, **words: Any) -> None:
-        command(given=_read_given(settings, secrets, secret_stdin), **words)
+    def read(
+        settings: Sequence[str],
+        secrets: Sequence[str],
+        secret_stdin: str | None,
+        grants: Sequence[str],
+        **words: Any,
+    ) -> None:
+        command(given={**_read_given(settings, secrets, secret_stdin), "grants": grants}, **words)
 
     for option in (
+        click.option("--grant", "grants", multiple=True, metavar="SCOPE", help="Grant an optional scope."),
         click.option("--secret-stdin", metavar="NAME", help="Read this secret from standard input."),
         click.option(
             "--secret",
@@ -91,7 +91,9 @@ name_option = click.option("--name", default="", help="Tells several installatio
 @options.as_json
 def list_(as_json: bool) -> None:
     async def act(house: House) -> Sequence[Installer]:
-        return list(house.services.packages.installers.by_package.values())
+        from fleetprompt.packages.planning import installable
+
+        return await installable(house.services.packages)
 
     rows = [_available(installer) for installer in in_house(act)]
     output.show_rows(rows, ("package", "version", "about"), as_json=as_json, nothing="There are no packages.")
@@ -150,11 +152,13 @@ def install(package: str, org: str, name: str, since: datetime | None, as_json: 
 @click.argument("package")
 @options.org
 @name_option
+@click.option("--revoke", multiple=True, metavar="SCOPE", help="Take an optional scope back.")
 @_given
 @options.as_json
-def configure(package: str, org: str, name: str, as_json: bool, given: Given) -> None:
+def configure(package: str, org: str, name: str, revoke: Sequence[str], as_json: bool, given: Given) -> None:
+    given["revoked"] = revoke
     if not any(given.values()):
-        raise click.UsageError("Say what to change: --set KEY=VALUE, --secret NAME=env:VAR.")
+        raise click.UsageError("Say what to change: --set KEY=VALUE, --secret NAME=env:VAR, --grant SCOPE.")
     _ask("configure", package, org, name, as_json, given)
 
 
@@ -266,7 +270,7 @@ def _ask(verb: str, package: str, org: str, name: str, as_json: bool, given: Giv
         ids = {"installation_id": str(asked.installation_id), "directive_id": asked.requested}
         output.show_json([{"package": slug, "name": name, **ids, **output.pick(ended, END)}])
     elif ended.succeeded:
-        output.say(_done(verb, slug, org, ended.receipt))
+        output.say(done(verb, slug, org, ended.receipt))
     else:
         output.warn(output.harmless(ended.error or f"The directive is {ended.state}."))
     sys.exit(0 if ended.succeeded else 1)
@@ -279,16 +283,3 @@ def _waiting(package: str, missing: Sequence[str]) -> Ended:
 
     what = f"{package} waits for {spoken(missing)}. {remedy_of(package, missing)}"
     return Ended("needs_config", "config", what, {"missing": list(missing)})
-
-
-def _done(verb: str, package: str, org: str, receipt: dict[str, Any]) -> str:
-    account = (receipt.get("account") or {}).get("name")
-    as_whom = f" as @{account}" if account and verb != "uninstall" else ""
-    lines = [f"{package} is {DONE[verb]}{as_whom}."]
-    if receipt.get("agent"):
-        is_new = ", made just now" if receipt.get("agent_is_new") else ""
-        lines.append(f"The agent {receipt['agent']} answers{is_new}.")
-    if verb in ("install", "enable"):
-        lines.append("It listens while `fleetprompt up` (or `fleetprompt listener`) runs.")
-        lines.append(f"Look after it: fleetprompt package status --org {org}")
-    return output.harmless("\n".join(lines))

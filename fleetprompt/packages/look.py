@@ -16,10 +16,12 @@ from fleetprompt.model.states import DirectiveState
 from fleetprompt.packages import directory
 from fleetprompt.packages.failures import remedy
 from fleetprompt.packages.find import find_installation, live_installations
+from fleetprompt.packages.grants import granted
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Line
 from fleetprompt.packages.missing import remedy_of
-from fleetprompt.packages.published import revocations, versions_of
+from fleetprompt.packages.provision import provided_lines
+from fleetprompt.packages.published import find_version, revocations, versions_of
 from fleetprompt.tenancy import TenantSession
 
 STUCK = (DirectiveState.FAILED, DirectiveState.OUTCOME_UNKNOWN)
@@ -39,7 +41,7 @@ FROM_HEALTH = (
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One installation. is_listened_to: a listener holds it now; waiting, stuck: its directives."""
+    """One installation. is_listened_to: a listener holds it now; listens: it has a far side; waiting, stuck: its directives."""
 
     installation_id: UUID
     package: str
@@ -66,6 +68,8 @@ class Status:
     last_error_at: datetime | None = None
     remedy: str | None = None
     blocked_until: datetime | None = None
+    grants: list[str] = field(default_factory=list)
+    listens: bool = True
 
 
 async def status(house: House, tenant: TenantSlug, package: str | None = None) -> list[Status]:
@@ -79,6 +83,7 @@ async def status(house: House, tenant: TenantSlug, package: str | None = None) -
                 await session.get(InstallationHealth, installation.id),
                 await _count(session, installation, WAITING),
                 await _count(session, installation, STUCK),
+                [grant.scope for grant in await granted(session, installation.id)],
             )
             for installation in await live_installations(session, package)
         ]
@@ -103,10 +108,16 @@ async def _count(session: TenantSession, installation: Installation, states: Seq
 
 
 async def _status(
-    house: House, installation: Installation, health: InstallationHealth | None, waiting: int, stuck: int
+    house: House,
+    installation: Installation,
+    health: InstallationHealth | None,
+    waiting: int,
+    stuck: int,
+    grants: list[str],
 ) -> Status:
     held = await directory.is_listened_to(house.tenancy.database, installation.id)
     known = {} if health is None else {name: getattr(health, name) for name in FROM_HEALTH}
+    known |= {"grants": grants, "listens": house.installers.find(installation.package).listens}
     if health is not None:
         known["connection"] = health.state
     if installation.error_code is not None and not known.get("remedy"):
@@ -141,10 +152,14 @@ def _remedy(installation: Installation) -> str:
 async def check_installation(
     house: House, tenant: TenantSlug, package: str, *, name: str = ""
 ) -> Sequence[Line]:
-    """Try an installation's settings live, line by line; changes nothing."""
+    """Try an installation's settings live, and look whether what it provides is there; changes nothing."""
     installer = house.installers.find(package)
     await house.vault.key_of(tenant)
     async with house.tenancy.session(tenant) as session:
         installation = await find_installation(session, package, name)
         secrets = await house.vault.read_all(session, installation.id)
-    return await installer.check(installation.config, secrets)
+    found = await find_version(house.tenancy.database, installation.package, installation.version)
+    async with house.tenancy.session(tenant) as session:
+        provided = await provided_lines(session, house.registry, installation, found.verified())
+    lines = [Line(name, ok, detail, "" if ok else remedy) for name, ok, detail, remedy in provided]
+    return [*await installer.check(installation.config, secrets), *lines]

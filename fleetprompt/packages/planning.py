@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from fleetprompt.packages.published import (
     find_version,
     refuse_platform,
     refuse_revoked,
+    search,
     split_pin,
     versions_of,
 )
@@ -58,6 +60,17 @@ async def choose_for(house: House, tenant: TenantSlug, package: str) -> Chosen:
         installed = {row.package: row.version for row in rows if row.state in PRESENT}
         _require_all(await plan(house.tenancy.database, manifest, installed), tenant)
     return Chosen(manifest, published.row.digest, installer, version is not None)
+
+
+async def installable(house: House) -> list[Installer]:
+    """What this program can install: its connectors' packages, and those of the registry that need none."""
+    found = dict(house.installers.by_package)
+    for package in await search(house.tenancy.database):
+        if package.kind != "connector":
+            with contextlib.suppress(Conflict):  # no version of it is left
+                manifest = (await choose(house.tenancy.database, package.slug)).verified()
+                found[package.slug] = require_installer(house, manifest)
+    return list(found.values())
 
 
 def require_installer(house: House, manifest: Manifest) -> Installer:

@@ -222,7 +222,7 @@ async def test_its_workflow_asks_its_agent_and_its_skill_is_in_the_prompt(play: 
         run = await play.run_in_state("succeeded")
     assert (run.output, run.agent_id) == ("topic: greeting", (await agents(play))["host"].id)
     [asked] = play.stub.requests
-    assert "Say hello to Zebedee" in str(asked.body)
+    assert "Say hello to Zebedee" in str(asked.json)
     # With runs on record the agent cannot go, and stays as nobody's.
     await withdraws(play, of)
     assert await of_it(play, of) == [0, 0, 0, 0]
