@@ -186,6 +186,7 @@ def _set_up_telemetry(settings: Settings, role: str) -> None:
 def _build_services(house: House) -> Services:
     """Imported here: these are the heavy rooms."""
     from fleetprompt.connectors.register import register_connectors
+    from fleetprompt.packages.commands.register import register_commands
     from fleetprompt.packages.house import House as Packages
     from fleetprompt.packages.installers import Installers
     from fleetprompt.packages.register import register_packages
@@ -198,6 +199,7 @@ def _build_services(house: House) -> Services:
     vault = Vault(house.database, house.master_key)
     packages = Packages(house.tenancy, registry, house.settings, vault, Installers())
     register_packages(packages)
+    register_commands(packages)
     return Services(registry, models, packages, register_connectors(packages))
 
 

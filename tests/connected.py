@@ -17,6 +17,7 @@ from fleetprompt.credentials import MasterKey, Secret
 from fleetprompt.kernel import clock
 from fleetprompt.kernel.ids import TenantSlug, new_id
 from fleetprompt.model import Connection, Installation, InstallationHealth
+from fleetprompt.packages.commands.register import register_commands
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Installers
 from fleetprompt.packages.register import register_packages
@@ -169,6 +170,7 @@ async def connected_house() -> AsyncIterator[Stage]:
     async with fresh_house() as base, SandboxMattermost() as server:
         house = build_house(base)
         register_packages(house)
+        register_commands(house)
         connectors = register_connectors(house)
         team = server.create_team("engineering")
         bot, dana = server.create_user("fleet", is_bot=True), server.create_user("dana")
