@@ -14,7 +14,7 @@ from fleetprompt.connectors.deliver import PostArguments, PostEffector
 from fleetprompt.connectors.edits import UpdateArguments, UpdateEffector
 from fleetprompt.connectors.pool import AdapterPool
 from fleetprompt.connectors.private import PrivateArguments, PrivateEffector
-from fleetprompt.connectors.sent import tell_sent
+from fleetprompt.connectors.sent import note_sent
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Conversation, Installation
 from fleetprompt.model.states import InstallationState
@@ -36,7 +36,7 @@ def register_chat(
             f"Post a message through {binding.package}.",
             PostArguments,
             effector,
-            delivered=tell_sent(registry),
+            delivered=note_sent,
         )
     )
     if binding.update:

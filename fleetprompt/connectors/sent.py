@@ -2,91 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from adapters.contract import Place
-from fleetprompt.connectors.conversations import (
-    Projected,
-    conversation_key,
-    find_conversations,
-    known_messages,
-    save_messages,
-)
+from fleetprompt.connectors.conversations import conversation_key, find_conversations
 from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import new_id
-from fleetprompt.model import Directive, Installation
-from fleetprompt.runtime.registry import Registry
-from fleetprompt.runtime.signals import Actor, NewSignal, emit
+from fleetprompt.model import Directive
+from fleetprompt.runtime.signals import Actor, NewSignal
 from fleetprompt.tenancy import TenantSession
-from fleetprompt.tenancy.rows import get
 
 _REQUESTS = Sql("select request from effects where directive_id = :directive_id order by part")
+# The echo may have come first: then only the directive is added.
+_SAVE = Sql("""
+insert into messages (id, installation_id, conversation_id, external_id, author_kind, author_id, author_name, text,
+    sent_at_ms, directive_id)
+select sent.id, i.id, sent.conversation_id, sent.external_id, 'self', coalesce(i.account ->> 'id', ''),
+    coalesce(i.account ->> 'name', ''), e.request ->> 'text', sent.sent_at_ms, e.directive_id
+from unnest(cast(:ids as uuid[]), cast(:conversation_ids as uuid[]), cast(:external_ids as text[]),
+    cast(:times as bigint[]), cast(:parts as int[])) as sent (id, conversation_id, external_id, sent_at_ms, part)
+join effects e on e.directive_id = :directive_id and e.part = sent.part
+join installations i on i.id = :installation_id order by sent.external_id
+on conflict (installation_id, external_id) do update
+    set directive_id = coalesce(messages.directive_id, excluded.directive_id)
+""")
 Receipts = Sequence[dict[str, Any]]
-Delivered = Callable[[TenantSession, Directive, Receipts], Awaitable[None]]
 
 
-def tell_sent(registry: Registry) -> Delivered:
+async def note_sent(session: TenantSession, directive: Directive, receipts: Receipts) -> Sequence[NewSignal]:
     """The `delivered` hook of a directive that posts."""
-
-    async def delivered(session: TenantSession, directive: Directive, receipts: Receipts) -> None:
-        posted = [receipt for receipt in receipts if "external_id" in receipt]  # a person's word has no id
-        if posted:
-            await _project(session, directive, receipts)
-        await emit(session, registry, _signal(directive, posted))
-
-    return delivered
+    posted = [receipt for receipt in receipts if "external_id" in receipt]  # a person's word has no id
+    if posted:
+        await _project(session, directive, receipts)
+    return [_signal(directive, posted)]
 
 
 async def _project(session: TenantSession, directive: Directive, receipts: Receipts) -> None:
-    """Our posts as messages; the echo may have come first, then only the directive is added."""
-    installation = await get(session, Installation, directive.installation_id)
-    assert installation is not None
-    requests = [row[0] for row in await session.fetch(_REQUESTS, {"directive_id": directive.id})]
-    sent = [pair for pair in zip(requests, receipts, strict=True) if "external_id" in pair[1]]
-    known = await known_messages(session, installation.id, [receipt["external_id"] for _, receipt in sent])
-    messages = []
-    for request, receipt in sent:
-        message = known.get(receipt["external_id"]) or await _new_message(
-            session, installation, directive, request, receipt
-        )
-        message.directive_id = directive.id
-        messages.append(message)
-    await save_messages(session, installation.id, messages)
+    """Our posts as messages."""
+    sent = [(part, receipt) for part, receipt in enumerate(receipts) if "external_id" in receipt]
+    values = {
+        "installation_id": directive.installation_id,
+        "directive_id": directive.id,
+        "ids": [new_id() for _ in sent],
+        "external_ids": [receipt["external_id"] for _, receipt in sent],
+        "times": [int(receipt["sent_at_ms"]) for _, receipt in sent],
+        "parts": [part for part, _ in sent],
+        "conversation_ids": await _conversations(session, directive, sent),
+    }
+    await session.fetch(_SAVE, values)
 
 
-async def _new_message(
-    session: TenantSession,
-    installation: Installation,
-    directive: Directive,
-    request: dict[str, Any],
-    receipt: dict[str, Any],
-) -> Projected:
-    return Projected(
-        id=new_id(),
-        conversation_id=await _conversation(session, installation.id, directive, request, receipt),
-        external_id=receipt["external_id"],
-        author_kind="self",
-        author_id=str(installation.account.get("id", "")),
-        author_name=str(installation.account.get("name", "")),
-        text=request["text"],
-        sent_at_ms=int(receipt["sent_at_ms"]),
-    )
-
-
-async def _conversation(
-    session: TenantSession,
-    installation_id: UUID,
-    directive: Directive,
-    request: dict[str, Any],
-    receipt: dict[str, Any],
-) -> UUID:
+async def _conversations(
+    session: TenantSession, directive: Directive, sent: Sequence[tuple[int, dict[str, Any]]]
+) -> list[UUID]:
+    """Where each post went; one that answers nothing at top level begins a conversation of its own."""
     if directive.conversation_id is not None:
-        return directive.conversation_id
-    place = Place(request["channel_id"], request["channel_kind"], request["thread_id"])
-    key = conversation_key(place, receipt["external_id"])
-    return (await find_conversations(session, installation_id, {key: place}))[key]
+        return [directive.conversation_id] * len(sent)
+    assert directive.installation_id is not None, "a post needs an installation"
+    requests = [row[0] for row in await session.fetch(_REQUESTS, {"directive_id": directive.id})]
+    keys = {}
+    for part, receipt in sent:
+        request = requests[part]
+        place = Place(request["channel_id"], request["channel_kind"], request["thread_id"])
+        keys[part] = conversation_key(place, receipt["external_id"]), place
+    found = await find_conversations(session, directive.installation_id, dict(keys.values()))
+    return [found[keys[part][0]] for part, _ in sent]
 
 
 def _signal(directive: Directive, posted: Receipts) -> NewSignal:

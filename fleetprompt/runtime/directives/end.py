@@ -9,9 +9,10 @@ from sqlalchemy import func
 from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.model import Directive, Effect
 from fleetprompt.model.states import DirectiveState, EffectState
-from fleetprompt.runtime.directives.tell import tell
+from fleetprompt.runtime.directives.tell import signal_of, tell
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.registry import Registry
+from fleetprompt.runtime.signals.emit import emit_many
 from fleetprompt.telemetry import metrics
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.rows import Rows
@@ -30,9 +31,9 @@ async def succeed(
         session, directive, DirectiveState.SUCCEEDED, result=result, error=None, finished_at=func.now()
     )
     kind = registry.directives.get(directive.name)
-    if kind is not None:
-        await kind.delivered(session, directive, receipts)
-    await tell(session, registry, directive, "directive.succeeded", attempt=directive.attempt)
+    more = None if kind is None else await kind.delivered(session, directive, receipts)
+    told = signal_of(directive, "directive.succeeded", attempt=directive.attempt)
+    await emit_many(session, registry, [*(more or ()), told])
     await _settled(session, registry, directive)
 
 

@@ -33,22 +33,23 @@ async def tell(
     **more: Any,
 ) -> None:
     """Emit one of them, beside the guarded move that it reports: the move happens once, so needs no dedupe key."""
+    await emit(session, registry, signal_of(directive, name, by, **more))
+
+
+def signal_of(directive: Directive, name: str, by: Actor | None = None, **more: Any) -> NewSignal:
+    """One of them, to be emitted."""
     payload = {
         "directive_id": str(directive.id),
         "directive": directive.name,
         "summary": directive.summary,
         **more,
     }
-    await emit(
-        session,
-        registry,
-        NewSignal(
-            name,
-            payload,
-            by or Actor(directive.actor_kind, directive.actor_id, directive.actor_name),
-            correlation_id=directive.correlation_id,
-            causation_id=directive.id,
-            installation_id=directive.installation_id,
-            conversation_id=directive.conversation_id,
-        ),
+    return NewSignal(
+        name,
+        payload,
+        by or Actor(directive.actor_kind, directive.actor_id, directive.actor_name),
+        correlation_id=directive.correlation_id,
+        causation_id=directive.id,
+        installation_id=directive.installation_id,
+        conversation_id=directive.conversation_id,
     )

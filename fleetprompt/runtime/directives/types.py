@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Directive
-from fleetprompt.runtime.signals import Actor
+from fleetprompt.runtime.signals import Actor, NewSignal
 from fleetprompt.tenancy import TenantSession
 
 
@@ -115,10 +115,10 @@ class DirectiveType:
     arguments: type[BaseModel]
     effector: Effector
     max_failures: int = 6
-    delivered: Callable[[TenantSession, Directive, Sequence[dict[str, Any]]], Awaitable[None]] = field(
-        default=_nothing
-    )
-    """Called in the transaction of its success, with the receipts of its parts: the connector's own result signal."""
+    delivered: Callable[
+        [TenantSession, Directive, Sequence[dict[str, Any]]], Awaitable[Sequence[NewSignal] | None]
+    ] = field(default=_nothing)
+    """Called in the transaction of its success, with the receipts of its parts; returns what is to be told of it."""
     editable: frozenset[str] = frozenset()
     """Arguments that a person may change while it waits for approval."""
     preview: Callable[[TenantSession, Directive], Awaitable[str]] | None = None

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import ExecutionId
-from fleetprompt.model import Agent, Conversation, Execution, ModelCall, ToolCallRecord
+from fleetprompt.model import Agent, Conversation, Execution, Installation, ModelCall, ToolCallRecord
 from fleetprompt.runtime.agents.limits import Limits
 from fleetprompt.runtime.llm import Limit, ModelReply, reply_from_raw
 from fleetprompt.tenancy import TenantSession
@@ -25,8 +25,10 @@ _PAID_TODAY = (
 
 # ruff: noqa: S608 - names of the model
 _HOLD = Sql(
-    f"select {columns(Execution, 'e')}, {columns(Agent, 'a')}, {columns(Conversation, 'c')} from executions e"
+    f"select {columns(Execution, 'e')}, {columns(Agent, 'a')}, {columns(Conversation, 'c')},"
+    f" {columns(Installation, 'i')} from executions e"
     " join agents a on a.id = e.agent_id left join conversations c on c.id = e.conversation_id"
+    " left join installations i on i.id = c.installation_id"
     " where e.id = :id for update of e"
 )
 _CALLS = Rows(
@@ -53,6 +55,8 @@ class Run:
     agent: Agent
     conversation: Conversation | None
     limits: Limits
+    installation: Installation | None = None
+    """Where its conversation is; held, so that nobody reads it again."""
     replies: list[ModelReply] = field(default_factory=list)
     """The model's answers, by step."""
     calls: list[ToolCallRecord] = field(default_factory=list)
@@ -84,8 +88,10 @@ async def hold(session: TenantSession, execution_id: ExecutionId) -> Run | None:
     rows = await session.fetch(_HOLD, {"id": execution_id})
     if not rows:
         return None
-    execution, agent, conversation = adopt_each(session, tuple(rows[0]), Execution, Agent, Conversation)
-    return Run(execution, agent, conversation, Limits.stored(execution.limits))
+    execution, agent, conversation, installation = adopt_each(
+        session, tuple(rows[0]), Execution, Agent, Conversation, Installation
+    )
+    return Run(execution, agent, conversation, Limits.stored(execution.limits), installation)
 
 
 async def begun(session: TenantSession, execution_id: ExecutionId) -> Run:

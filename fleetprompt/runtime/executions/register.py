@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ _CALL = Rows(
     ToolCallRecord,
     "select {columns} from tool_calls where directive_id = :directive_id order by state <> 'waiting'",
 )
+_CALL_KEY = re.compile(r"execution:[0-9a-f-]{36}:\d+:\d+")
 SIGNALS = {
     "agent.execution.requested": "An agent was asked to do something.",
     "agent.execution.succeeded": "An agent's run came to an answer.",
@@ -64,9 +66,16 @@ def register(registry: Registry, models: ModelBoundary) -> None:
     registry.rechecks.append(may_run)
 
 
+async def _call_of(session: TenantSession, directive: Directive) -> ToolCallRecord | None:
+    """The tool call that asked for it, whose key says so: `execution:<id>:<step>:<index>`."""
+    if _CALL_KEY.fullmatch(directive.idempotency_key) is None:
+        return None
+    return await _CALL.first(session, {"directive_id": directive.id})
+
+
 async def recheck(session: TenantSession, registry: Registry, directive: Directive) -> str | None:
     """Why a tool's directive may no longer run, though it was allowed when it was asked for; None if it may."""
-    call = await _CALL.first(session, {"directive_id": directive.id})
+    call = await _call_of(session, directive)
     if call is None:
         return None
     execution = await session.get_one(Execution, call.execution_id)
@@ -82,7 +91,7 @@ async def recheck(session: TenantSession, registry: Registry, directive: Directi
 
 async def on_settled(session: TenantSession, registry: Registry, directive: Directive) -> None:
     """Give a tool call the result of its directive and wake the run that waits for it."""
-    call = await _CALL.first(session, {"directive_id": directive.id})
+    call = await _call_of(session, directive)
     if call is None or call.state != "waiting":
         return
     state, content = result_of(directive)
