@@ -117,7 +117,7 @@ async def rollback(house: House, tenant: TenantSlug, package: str, *, actor: Act
     async with house.tenancy.session(tenant) as session:
         present = await find_installation(session, package, name)
         require_state(present, *IN_USE)
-        former = await _former(session, present)
+        former = await former_version(session, present)
     target = await target_of(house, tenant, present, former.version)
     if former.package_digest not in (None, target.digest):
         raise Conflict(
@@ -197,7 +197,7 @@ def _refuse_missing(planned: UpgradePlan) -> None:
         raise InvalidInput(f"{label} needs {spoken(planned.missing)}.", f"Give it along:{options}")
 
 
-async def _former(session: TenantSession, installation: Installation) -> InstallationVersion:
+async def former_version(session: TenantSession, installation: Installation) -> InstallationVersion:
     """What the last upgrade left."""
     query = select(InstallationVersion).where(
         InstallationVersion.installation_id == installation.id,
