@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 
@@ -252,21 +251,6 @@ async def test_a_sent_message_can_be_edited(stage: Stage, adapter: AnyAdapter) -
     await adapter.edit(receipt.external_id, "done")
     assert stage.spoken() == ["done"]
     assert (await adapter.look_up(answer(stage))) is not None
-
-
-async def test_one_account_alone_is_told_in_the_same_place_each_time(
-    stage: Stage, adapter: AnyAdapter
-) -> None:
-    stage.needs("direct")
-    assert isinstance(adapter, ReachesOne)
-    place = await adapter.direct(stage.person_id())
-    assert place.channel_kind == "direct"
-    assert await adapter.direct(stage.person_id()) == place
-    message = replace(answer(stage), place=place)
-    assert (await adapter.send(message)).external_id
-    found = await adapter.look_up(message)
-    assert found is not None
-    assert found.found
 
 
 async def test_typing_never_raises(stage: Stage, adapter: AnyAdapter) -> None:

@@ -112,7 +112,13 @@ async def _by_lifecycle(house: House, tenant: TenantSlug, step: Mapping[str, Any
         case "install":
             return await lifecycle.install(house, tenant, f"{package}@{step['version']}", **given)
         case "configure":
-            return await lifecycle.configure(house, tenant, package, **given)
+            return await lifecycle.configure(house, tenant, package, **given, revoked=step["revoked"])
+        case "upgrade":  # whoever confirmed was shown what is wider
+            return await lifecycle.upgrade(
+                house, tenant, f"{package}@{step['version']}", **given, consent=True
+            )
+        case "rollback":
+            return await lifecycle.rollback(house, tenant, package, actor=actor, name=name)
         case "enable":
             return await lifecycle.enable(house, tenant, package, actor=actor, name=name)
         case "disable":

@@ -14,6 +14,7 @@ from fleetprompt.packages.commands import plans
 from fleetprompt.packages.commands.context import Context, in_chat
 from fleetprompt.packages.commands.draft_change import draft_configure, draft_switch, draft_uninstall, present
 from fleetprompt.packages.commands.draft_install import draft_install
+from fleetprompt.packages.commands.draft_version import draft_rollback, draft_upgrade
 from fleetprompt.packages.commands.drafts import Draft, Drafter, spoken, wish_of
 from fleetprompt.packages.commands.links import send_link
 from fleetprompt.packages.commands.progress import show
@@ -23,6 +24,8 @@ from fleetprompt.packages.missing import secrets_among
 DRAFTERS: Final[Mapping[str, Drafter]] = {
     "install": draft_install,
     "configure": draft_configure,
+    "upgrade": draft_upgrade,
+    "rollback": draft_rollback,
     "uninstall": draft_uninstall,
     "enable": draft_switch,
     "disable": draft_switch,
@@ -60,7 +63,8 @@ async def switch(context: Context) -> str:
 
 async def configure(context: Context) -> str:
     """Plan other settings; without any, show those that are."""
-    if context.command.settings:
+    command = context.command
+    if command.settings or command.scopes or command.revoked:
         return await plan(context)
     installation = await present(context.house, context.asked.tenant, wish_of(context.command))
     lines = [

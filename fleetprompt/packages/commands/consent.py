@@ -31,9 +31,9 @@ def _sections(manifest: Manifest, chosen: Collection[str]) -> Iterator[tuple[str
         [f"{kind[:-1]} {_named(part)}" for kind in KINDS for part in getattr(manifest.provides, kind)],
     )
     needed = [one for one in manifest.permissions if one.required or one.grant in chosen]
-    yield "May", [_permission(one) for one in needed]
+    yield "May", [permission_line(one) for one in needed]
     optional = [one for one in manifest.permissions if one not in needed]
-    yield "May not, unless you add it", [f"{_permission(one)} Add `+{one.grant}`." for one in optional]
+    yield "May not, unless you add it", [f"{permission_line(one)} Add `+{one.grant}`." for one in optional]
     yield "Sends out", _sent(manifest, needed)
     yield "Costs", [manifest.limits.cost]
     yield "Secrets", [_secret(one) for one in manifest.credentials]
@@ -45,7 +45,8 @@ def _named(part: object) -> str:
     return f"`{name}`: {getattr(part, 'title', None) or getattr(part, 'purpose', '')}"
 
 
-def _permission(one: Permission) -> str:
+def permission_line(one: Permission) -> str:
+    """One scope, what it costs to trust it, and why it is asked for."""
     about = f"risk {one.risk}, {one.data}"
     return f"`{one.grant}` ({about}{WHEN[one.approval]}): {one.reason}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fleetprompt.kernel.errors import Conflict, InvalidInput
@@ -13,8 +14,10 @@ from fleetprompt.packages import lifecycle
 from fleetprompt.packages.commands.draft_install import refuse_secrets
 from fleetprompt.packages.commands.drafts import Draft, Wish, as_it_is
 from fleetprompt.packages.commands.enums import check_enums
+from fleetprompt.packages.configuring import Change
 from fleetprompt.packages.dependents import needed_by
 from fleetprompt.packages.find import find_installation
+from fleetprompt.packages.grants import check_grants, check_revocable
 from fleetprompt.packages.house import House
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.planning import recheck
@@ -30,16 +33,24 @@ async def draft_configure(house: House, tenant: TenantSlug, wish: Wish) -> Draft
     changes = await lifecycle.plan_configure(
         house, tenant, wish["package"], config=wish["settings"], secrets={}, name=installation.name
     )
-    if not changes and installation.state in (InstallationState.INSTALLED, InstallationState.DISABLED):
+    check_grants(manifest, wish["scopes"])
+    check_revocable(manifest, wish["revoked"])
+    scopes = [
+        *(f"- may `{one}` from now on" for one in wish["scopes"]),
+        *(f"- may no longer `{one}`" for one in wish["revoked"]),
+    ]
+    if (
+        not changes
+        and not scopes
+        and installation.state in (InstallationState.INSTALLED, InstallationState.DISABLED)
+    ):
         raise InvalidInput(
             "These settings are in force already.", f"See them: `configure {wish['package']}`."
         )
-    lines = [
-        f"- `{one.name}`: {_value(one.old)} becomes {_value(one.new)}"
-        for one in sorted(changes, key=lambda one: one.name)
-    ]
+    lines = change_lines(changes)
     told = "They are tried on the far side first; if they do not work, all stays as it is."
-    return _draft("configure", installation, [*lines, told], settings=dict(wish["settings"]))
+    given = {name: wish[name] for name in ("settings", "scopes", "revoked")}
+    return draft_of("configure", installation, [*lines, *scopes, told], **given)
 
 
 async def draft_uninstall(house: House, tenant: TenantSlug, wish: Wish) -> Draft:
@@ -57,12 +68,12 @@ async def draft_uninstall(house: House, tenant: TenantSlug, wish: Wish) -> Draft
         f"- kept, for {manifest.uninstall.retention_days} days at most: {row}"
         for row in manifest.uninstall.keeps
     ]
-    return _draft("uninstall", installation, [*goes, *stays])
+    return draft_of("uninstall", installation, [*goes, *stays])
 
 
 async def draft_switch(house: House, tenant: TenantSlug, wish: Wish) -> Draft:
     """Enable or disable: there is nothing to read before a yes."""
-    return _draft(wish["verb"], await present(house, tenant, wish), [])
+    return draft_of(wish["verb"], await present(house, tenant, wish), [])
 
 
 async def present(house: House, tenant: TenantSlug, wish: Wish) -> Installation:
@@ -76,7 +87,8 @@ async def _manifest(house: House, installation: Installation) -> Manifest:
     return (await find_version(house.tenancy.database, installation.package, installation.version)).verified()
 
 
-def _draft(verb: str, installation: Installation, lines: list[str], **more: Any) -> Draft:
+def draft_of(verb: str, installation: Installation, lines: list[str], **more: Any) -> Draft:
+    """One step at one installation. more: what the step takes beside that."""
     step = {
         "verb": verb,
         "package": installation.package,
@@ -84,10 +96,19 @@ def _draft(verb: str, installation: Installation, lines: list[str], **more: Any)
         "name": installation.name,
         "settings": {},
         "scopes": [],
+        "revoked": [],
         **more,
     }
     title = f"{verb} {label(installation)}"
     return Draft(title, [step], lines, {"installations": [as_it_is(installation)]})
+
+
+def change_lines(changes: Sequence[Change]) -> list[str]:
+    """Each setting, from old to new."""
+    return [
+        f"- `{one.name}`: {_value(one.old)} becomes {_value(one.new)}"
+        for one in sorted(changes, key=lambda one: one.name)
+    ]
 
 
 def label(installation: Installation) -> str:

@@ -128,4 +128,5 @@ def _step(
         "name": name,
         "settings": dict(settings),
         "scopes": list(scopes),
+        "revoked": [],
     }

@@ -1,6 +1,6 @@
 """From what somebody wishes to what would be done: a draft is made anew when it is confirmed, and has to be the same.
 
-A wish is JSON, so that it can be kept: verb, package, version, name, settings, scopes.
+A wish is JSON, so that it can be kept: verb, package, version, name, settings, scopes, revoked.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def wish_of(command: Command) -> dict[str, Any]:
         "name": command.name,
         "settings": dict(command.settings),
         "scopes": list(command.scopes),
+        "revoked": list(command.revoked),
     }
 
 
@@ -61,7 +62,7 @@ def spoken(wish: Wish) -> str:
     settings = [
         f'{key}="{value}"' if " " in value else f"{key}={value}" for key, value in wish["settings"].items()
     ]
-    scopes = [f"+{scope}" for scope in wish["scopes"]]
+    scopes = [*(f"+{scope}" for scope in wish["scopes"]), *(f"-{scope}" for scope in wish["revoked"])]
     return " ".join([wish["verb"], f"{wish['package']}{version}{name}", *settings, *scopes])
 
 

@@ -31,6 +31,7 @@ class Command:
     rest: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     scopes: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
 
     @property
     def pin(self) -> str:
@@ -106,9 +107,10 @@ def _fit(verb: Verb, rest: str) -> Command | None:
         return None
     part = {name: value or "" for name, value in found.groupdict().items()}
     settings = dict(_pair(pair) for pair in SETTING.findall(part.pop("settings", "")))
-    scopes = tuple(part.pop("scopes", "").replace("+", " ").split())
+    scopes = tuple(word[1:] for word in part.pop("scopes", "").split())
+    revoked = tuple(word[1:] for word in part.pop("revoked", "").split())
     lowered = {name: part[name].casefold() for name in ("package",) if name in part}
-    return Command(verb.name, **{**part, **lowered}, settings=settings, scopes=scopes)
+    return Command(verb.name, **{**part, **lowered}, settings=settings, scopes=scopes, revoked=revoked)
 
 
 def _pair(pair: tuple[str, str, str]) -> tuple[str, str]:

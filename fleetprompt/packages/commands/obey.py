@@ -40,6 +40,8 @@ ANSWERS: Final[Mapping[str, Answer]] = {
     "enable": changing.switch,
     "disable": changing.switch,
     "reauth": changing.secret,
+    "upgrade": changing.plan,
+    "rollback": changing.plan,
     "uninstall": changing.plan,
     "approve": deciding.approve,
     "reject": deciding.reject,

@@ -20,6 +20,7 @@ _PACKAGE: Final = (
 _PAIR: Final = r'[A-Za-z_][\w.-]{0,60}=(?:"[^"]*"|[^\s"]*)'
 _SETTINGS: Final = rf"(?P<settings>(?:\s+{_PAIR})*)"
 _SCOPES: Final = r"(?P<scopes>(?:\s+\+[a-z][\w.:-]{0,80})*)"
+_REVOKED: Final = r"(?P<revoked>(?:\s+-[a-z][\w.:-]{0,80})*)"
 _ID: Final = r"(?P<word>[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12})"
 SETTING: Final = re.compile(r'([A-Za-z_][\w.-]{0,60})=(?:("[^"]*")|([^\s"]*))')
 
@@ -63,7 +64,7 @@ _ALL: Final = (
     _verb("install", rf"{_PACKAGE}{_SETTINGS}{_SCOPES}", "PACKAGE[@VERSION] [KEY=VALUE ...] [+SCOPE ...]",
           "Plans an installation; nothing happens before you confirm it.", is_plain=False),
     _verb(CONFIRM, r"(?P<word>[Pp]-?[0-9A-Za-z]{3,6})", "CODE", "Carries a plan out.", is_plain=False),
-    _verb("configure", rf"{_PACKAGE}{_SETTINGS}", "PACKAGE KEY=VALUE ...", "Plans other settings; without any, shows them."),
+    _verb("configure", rf"{_PACKAGE}{_SETTINGS}{_SCOPES}{_REVOKED}", "PACKAGE [KEY=VALUE ...] [+SCOPE ...] [-SCOPE ...]", "Plans other settings; without any, shows them."),
     _verb("secret", rf"{_PACKAGE}(?:\s+(?P<word>[a-z][a-z0-9_]{{0,60}}))?", "PACKAGE [CREDENTIAL]",
           "Sends you, and you alone, a link to hand a secret over."),
     _verb("test", rf"(?:{_PACKAGE})?", "[PACKAGE]", "Tries an installation, check by check.", is_for_reading=True),
@@ -72,7 +73,7 @@ _ALL: Final = (
     _verb("disable", _PACKAGE, "PACKAGE", "Keeps an installation from listening and posting."),
     _verb("reauth", rf"{_PACKAGE}(?:\s+(?P<word>[a-z][a-z0-9_]{{0,60}}))?", "PACKAGE [CREDENTIAL]",
           "The same as `secret`, when the far side refuses the old one."),
-    _verb("upgrade", rf"{_PACKAGE}{_SCOPES}", "PACKAGE[@VERSION]", "Plans another version."),
+    _verb("upgrade", rf"{_PACKAGE}{_SETTINGS}{_SCOPES}", "PACKAGE[@VERSION] [KEY=VALUE ...] [+SCOPE ...]", "Plans another version."),
     _verb("rollback", _PACKAGE, "PACKAGE", "Plans the return to the version before."),
     _verb("uninstall", _PACKAGE, "PACKAGE", "Plans a removal.", is_plain=False),
     _verb("approve", _ID, "ID", "Lets something go ahead that waits for a person."),
