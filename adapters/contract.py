@@ -101,6 +101,19 @@ class Inbound:
 
 
 @dataclass(frozen=True, slots=True)
+class Button:
+    """Something to press below a message. Who presses it makes the far side call `url` with `context`, JSON.
+
+    style: "primary", "danger" or "". Far sides that know no buttons leave them out.
+    """
+
+    label: str
+    url: str
+    context: Mapping[str, Any]
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """One message to send: a part of an answer. Frozen before the first try and identical at each.
 
@@ -114,6 +127,7 @@ class Outbound:
     first_tried_at_ms: int = 0
     """When the first try began, by our clock (unix ms); look-up need not search before it. 0 = not tried yet."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    buttons: Sequence[Button] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
-"""What a Mattermost server sends: slash commands. A clear 4xx for what is none, one answer for what is not ours.
+"""What a Mattermost server sends. A clear 4xx for what is malformed, one answer for whatever is not ours.
 
-POST /webhooks/mattermost/{installation id}/command, form-encoded; the answer is for its writer alone.
+POST /webhooks/mattermost/{installation id}/command: a slash command, form-encoded; its writer alone sees the answer.
+POST /webhooks/mattermost/{installation id}/action: a pressed button, JSON; whoever pressed it alone sees the answer.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+import json
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -14,15 +17,24 @@ from litestar.exceptions import ClientException, NotAuthorizedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.status_codes import HTTP_415_UNSUPPORTED_MEDIA_TYPE
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fleetprompt.connectors.doors import NotOurs, Taken, shown
-from fleetprompt.connectors.mattermost.ingress import CommandSent, take_command
+from fleetprompt.connectors.mattermost.ingress import (
+    ActionSent,
+    CommandSent,
+    TooLate,
+    take_action,
+    take_command,
+)
 from fleetprompt.packages.house import House
 
+Model = TypeVar("Model", bound=BaseModel)
+PATH: Final = "/webhooks/mattermost/{installation_id:str}"
 MAX_BYTES: Final = 256 * 1024  # 16,383 runes, each at most twelve bytes in a form
 MAX_FIELDS: Final = 100
 FORM: Final = "application/x-www-form-urlencoded"
+JSON: Final = "application/json"
 NO_STORE: Final = {"Cache-Control": "no-store"}
 ON_IT: Final = "I am on it. The answer comes in our direct messages."
 
@@ -30,34 +42,43 @@ ON_IT: Final = "I am on it. The answer comes in our direct messages."
 def mattermost_routes(house: House) -> list[HTTPRouteHandler]:
     """The doors of all Mattermost installations."""
 
-    @post(
-        "/webhooks/mattermost/{installation_id:str}/command", status_code=200, request_max_body_size=MAX_BYTES
-    )
+    @post(f"{PATH}/command", status_code=200, request_max_body_size=MAX_BYTES)
     async def command(
         installation_id: FromPath[str], request: Request[Any, Any, Any]
     ) -> Response[dict[str, Any]]:
         body = await request.body()
         sent = _valid(CommandSent, form_of(request.headers.get("content-type", ""), body))
         taken = await _let_in(take_command(house, _id(installation_id), sent, body))
-        return _privately(await _answer(house, taken))
+        return _answer({"response_type": "ephemeral", "text": await _found(house, taken)})
 
-    return [command]
+    @post(f"{PATH}/action", status_code=200, request_max_body_size=MAX_BYTES)
+    async def action(
+        installation_id: FromPath[str], request: Request[Any, Any, Any]
+    ) -> Response[dict[str, Any]]:
+        body = await request.body()
+        sent = _valid(ActionSent, object_of(request.headers.get("content-type", ""), body))
+        try:
+            taken = await _let_in(take_action(house, _id(installation_id), sent, body))
+        except TooLate as error:
+            return _answer({"ephemeral_text": str(error)})
+        return _answer({"ephemeral_text": await _found(house, taken)})
+
+    return [command, action]
 
 
-async def _answer(house: House, taken: Taken) -> str:
-    return await shown(house.tenancy, house.registry, taken) or ON_IT
+async def _found(house: House, taken: Taken) -> str:
+    return taken.notice or await shown(house.tenancy, house.registry, taken) or ON_IT
 
 
-def _privately(text: str) -> Response[dict[str, Any]]:
-    return Response({"response_type": "ephemeral", "text": text}, headers=NO_STORE)
+def _answer(body: dict[str, Any]) -> Response[dict[str, Any]]:
+    return Response(body, headers=NO_STORE)
 
 
-async def _let_in(taking: Any) -> Taken:
+async def _let_in(taking: Awaitable[Taken]) -> Taken:
     try:
-        taken: Taken = await taking
+        return await taking
     except NotOurs as error:
         raise NotAuthorizedException(str(error)) from error
-    return taken
 
 
 def _id(text: str) -> UUID:
@@ -70,8 +91,7 @@ def _id(text: str) -> UUID:
 
 def form_of(content_type: str, body: bytes) -> dict[str, str]:
     """The fields of a form, each there once. Raises ClientException (400, 415)."""
-    if content_type.partition(";")[0].strip().lower() != FORM:
-        raise ClientException("The body is no form.", status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE)
+    _require(content_type, FORM)
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
@@ -84,7 +104,29 @@ def form_of(content_type: str, body: bytes) -> dict[str, str]:
     return fields
 
 
-def _valid(kind: type[Any], value: Any) -> Any:
+def object_of(content_type: str, body: bytes) -> dict[str, Any]:
+    """A JSON object. Raises ClientException (400, 415)."""
+    _require(content_type, JSON)
+    try:
+        value = json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise ClientException("The JSON cannot be read.") from error
+    if not isinstance(value, dict):
+        raise ClientException("The JSON is no object.")
+    return value
+
+
+def _require(content_type: str, wanted: str) -> None:
+    if content_type.partition(";")[0].strip().lower() != wanted:
+        status = HTTP_415_UNSUPPORTED_MEDIA_TYPE
+        raise ClientException(f"The body has to be {wanted}.", status_code=status)
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(word)
+
+
+def _valid(kind: type[Model], value: dict[str, Any]) -> Model:
     """Raises ClientException, which names the field and says nothing of its value."""
     try:
         return kind.model_validate(value)

@@ -6,10 +6,10 @@ The server remembers a `pending_post_id` for 30 seconds, in memory; a post's own
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from adapters.contract import Outbound, Place, Receipt
+from adapters.contract import Button, Outbound, Place, Receipt
 from adapters.errors import (
     AdapterError,
     FarSideFailed,
@@ -47,8 +47,24 @@ def post_body(message: Outbound, own_user_id: str, max_runes: int) -> dict[str, 
         "props": {
             **{f"fleetprompt_{k}": v for k, v in message.metadata.items()},
             DIRECTIVE_PROP: message.key,
+            **_attachments(message.buttons),
         },
     }
+
+
+def _attachments(buttons: Sequence[Button]) -> dict[str, Any]:
+    """Buttons stand in an attachment; their ids are letters and digits. No client gets to see an `integration`."""
+    actions = [
+        {
+            "id": f"b{place}",
+            "name": button.label,
+            "type": "button",
+            "style": button.style or "default",
+            "integration": {"url": button.url, "context": dict(button.context)},
+        }
+        for place, button in enumerate(buttons, start=1)
+    ]
+    return {"attachments": [{"fallback": "", "actions": actions}]} if actions else {}
 
 
 async def create_post(api: Api, message: Outbound, own_user_id: str, max_runes: int) -> Receipt:

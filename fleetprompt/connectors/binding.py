@@ -35,7 +35,8 @@ class Binding:
     the mention that leads it. directive: the intent that posts an answer. optional_secrets: it works without them.
     batch: (session, registry, installation) -> what stores events, where they are no chat. start_at_ms: (settings) ->
     from when on, if they say so (unix ms). update, private: the intents that edit what was posted, and that tell one
-    account alone. server_key: (settings) -> whose accounts these are, one spelling for one server.
+    account alone. pressed_at: the path that a button calls, with `{installation}`; "" = no buttons. server_key:
+    (settings) -> whose accounts these are, one spelling for one server.
     """
 
     package: str
@@ -50,4 +51,5 @@ class Binding:
     start_at_ms: Callable[[Mapping[str, Any]], int | None] | None = None
     update: str = ""
     private: str = ""
+    pressed_at: str = ""
     server_key: Callable[[Mapping[str, Any]], str] | None = None

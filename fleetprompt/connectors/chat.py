@@ -10,33 +10,33 @@ from sqlalchemy import select
 from adapters.contract import Place, Types
 from fleetprompt.connectors.binding import Binding
 from fleetprompt.connectors.bucket import TokenBuckets
-from fleetprompt.connectors.deliver import PostArguments, PostEffector
+from fleetprompt.connectors.buttons import OfferEffector, OfferingArguments
 from fleetprompt.connectors.edits import UpdateArguments, UpdateEffector
 from fleetprompt.connectors.pool import AdapterPool
 from fleetprompt.connectors.private import PrivateArguments, PrivateEffector
-from fleetprompt.connectors.sent import note_sent
+from fleetprompt.connectors.sent import tell_sent
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Conversation, Installation
 from fleetprompt.model.states import InstallationState
+from fleetprompt.packages.house import House
 from fleetprompt.runtime.directives import DirectiveType
-from fleetprompt.runtime.registry import Channel, Registry
+from fleetprompt.runtime.registry import Channel
 from fleetprompt.tenancy import Tenancy
 
 TYPING_TIMEOUT_S = 3.0
 
 
-def register_chat(
-    registry: Registry, tenancy: Tenancy, pool: AdapterPool, buckets: TokenBuckets, binding: Binding
-) -> None:
+def register_chat(house: House, pool: AdapterPool, buckets: TokenBuckets, binding: Binding) -> None:
     """Make its directive executable and its conversations answerable."""
-    effector = PostEffector(tenancy, pool, buckets, binding)
+    registry, tenancy = house.registry, house.tenancy
+    effector = OfferEffector(house, pool, buckets, binding)
     registry.add_directive(
         DirectiveType(
             binding.directive,
             f"Post a message through {binding.package}.",
-            PostArguments,
+            OfferingArguments,
             effector,
-            delivered=note_sent,
+            delivered=tell_sent(registry),
         )
     )
     if binding.update:
@@ -58,6 +58,7 @@ def _channel(tenancy: Tenancy, pool: AdapterPool, binding: Binding) -> Channel:
         _typing(tenancy, pool),
         update=binding.update,
         private=binding.private,
+        takes_offers=bool(binding.pressed_at),
         server_key=binding.server_key,
     )
 

@@ -133,7 +133,10 @@ class PostEffector:
             return await self._look_up(effect) if is_ours else CROWDED
 
     async def _send(self, adapter: Adapter, effect: EffectTry) -> Receipt:
-        return await adapter.send(_outbound(effect))
+        return await adapter.send(await self._message(effect))
+
+    async def _message(self, effect: EffectTry) -> Outbound:
+        return _outbound(effect)
 
     async def _find(self, adapter: Adapter, effect: EffectTry) -> Receipt | None:
         assert isinstance(adapter, LooksUp)

@@ -49,11 +49,12 @@ class NotOurs(FleetPromptError):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A request that is stored. fresh: False for one that was told before."""
+    """A request that is stored. fresh: False for one that was told before. notice: to be said at once, before all else."""
 
     tenant: TenantSlug
     signal_id: UUID
     fresh: bool
+    notice: str = ""
 
 
 @asynccontextmanager
@@ -144,10 +145,12 @@ async def shown(tenancy: Tenancy, registry: Registry, taken: Taken) -> str | Non
         while clock.monotonic_s() < deadline_s:
             async with tenancy.session(taken.tenant) as session:
                 answer = await answer_to(session, taken.signal_id)
-                if answer is not None:
-                    return (
-                        answer if await claim_telling(session, registry, taken.signal_id, "shown") else None
-                    )
+                is_ours = answer is not None and await claim_telling(
+                    session, registry, taken.signal_id, "shown"
+                )
+            if answer is not None:
+                faults.reach("door.told")
+                return answer if is_ours else None
             await asyncio.sleep(LOOK_EVERY_S)
     except Exception as error:
         if not is_away(error):

@@ -48,7 +48,7 @@ def register_connectors(house: House) -> Connectors:
     catalogue.register(house.registry)
     revoking.register(house.registry)
     for binding, version, about in CHAT:
-        register_chat(house.registry, house.tenancy, pool, buckets, binding)
+        register_chat(house, pool, buckets, binding)
         house.installers.add(installer_of(binding, version, about))
     register_requests(house, pool)
     register_mail(house.registry, house.tenancy, pool)

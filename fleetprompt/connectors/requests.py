@@ -12,10 +12,13 @@ from adapters.errors import AdapterError
 from fleetprompt.connectors import doors
 from fleetprompt.connectors.ingest import ChatBatch, Source
 from fleetprompt.connectors.pool import AdapterPool
-from fleetprompt.kernel import clock
+from fleetprompt.kernel import clock, faults
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Installation, Signal
 from fleetprompt.model.states import IN_FORCE
+from fleetprompt.packages.commands import grammar
+from fleetprompt.packages.commands.asked import Asked as CommandAsked
+from fleetprompt.packages.commands.obey import known_packages, obey
 from fleetprompt.packages.house import House
 from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.jobs import NewJob, enqueue
@@ -27,7 +30,8 @@ from fleetprompt.runtime.signals.emit import SYSTEM
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.rows import get
 
-REQUESTS: Final = ("chat.command.received",)
+COMMAND: Final = "chat.command.received"
+ACTION: Final = "chat.action.received"
 WORK_OFF: Final = "chat.request"
 TELL: Final = "chat.request.tell"
 HANDED_ON: Final = "I am on it. The answer comes in our direct messages."
@@ -36,12 +40,25 @@ UNREACHABLE_WAIT_S: Final = 2.0
 FAILED: Final = "What you asked for could not be carried out ({kind}). An administrator finds the reason in `fleetprompt jobs list`."
 
 
+faults.declare({"request.obeyed"})
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request as it was stored, and by whom it came."""
 
     signal: Signal
     installation: Installation
+
+    @property
+    def text(self) -> str:
+        """What the person wrote, or what the button says."""
+        return str(self.signal.payload["text"])
+
+    @property
+    def is_pressed(self) -> bool:
+        """It came by a button, which says commands alone, where others read along."""
+        return self.signal.name == ACTION
 
     @property
     def account(self) -> Mapping[str, str]:
@@ -79,20 +96,56 @@ def register_requests(house: House, pool: AdapterPool) -> None:
 
     registry.add_job(JobKind(WORK_OFF, work_off, died))
     registry.add_job(JobKind(TELL, tell))
-    for name in REQUESTS:
-        registry.on(name, Handler("requests.begin", begin))
+    for name in (COMMAND, ACTION):
+        registry.on(
+            name, Handler("requests.begin", begin, lambda payload: not payload.get("withheld", False))
+        )
 
 
 async def _work_off(house: House, pool: AdapterPool, work: Work) -> None:
     async with work.step() as session:
         asked = await _asked(session, UUID(work.args["signal_id"]))
+        known = await known_packages(session) if asked is not None else []
     if asked is None:
         await work.end()
-        return
-    place = await _private_place(pool, work.tenant, asked)
+    elif grammar.parse(asked.text, known, certain=asked.is_pressed) is not None:
+        await _obey(house, work, asked)
+    else:
+        place = await _private_place(pool, work.tenant, asked)
+        async with work.finish() as session:
+            await _hand_on(house, session, asked, place)
+            await _answer(house, session, asked.signal, HANDED_ON)
+
+
+async def _obey(house: House, work: Work, asked: Asked) -> None:
+    """What a command changes is recorded in there, once for each request; here is its answer."""
+    text = await obey(house, _as_command(house, work.tenant, asked))
+    faults.reach("request.obeyed")
     async with work.finish() as session:
-        await _hand_on(house, session, asked, place)
-        await _answer(house, session, asked.signal, HANDED_ON)
+        await _answer(house, session, asked.signal, text or HANDED_ON)
+
+
+def _as_command(house: House, tenant: TenantSlug, asked: Asked) -> CommandAsked:
+    signal, installation = asked.signal, asked.installation
+    server_key = house.registry.channels[installation.package].server_key
+    assert server_key is not None, "only what can tell its people apart has a door"
+    return CommandAsked(
+        tenant,
+        installation.id,
+        installation.package,
+        server_key(installation.config),
+        asked.account["id"],
+        asked.account["name"],
+        signal.conversation_id,
+        asked.text,
+        f"signal:{signal.id}",
+        is_direct=not asked.is_pressed,
+        certain=asked.is_pressed,
+        correlation_id=signal.correlation_id,
+        causation_id=signal.id,
+        lane=signal.payload.get("lane"),
+        position=signal.payload.get("position", 0),
+    )
 
 
 async def _asked(session: TenantSession, signal_id: UUID) -> Asked | None:
@@ -137,7 +190,7 @@ def _as_message(asked: Asked, place: Place) -> Inbound:
         key,
         author,
         place,
-        kept["text"],
+        asked.text,
         int(kept["sent_at_ms"]),
         addressed=True,
         raw=b"",

@@ -6,6 +6,8 @@ copied to another tenant, or to another secret of the same tenant, does not open
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 from typing import Final
 from uuid import UUID
@@ -63,6 +65,10 @@ class TenantKey:
                 "Set it again: fleetprompt package configure --secret NAME=env:NAME.",
             )
         return Secret(opened.decode())
+
+    def derive(self, purpose: str) -> bytes:
+        """A key for this purpose alone, from which this one cannot be found."""
+        return hmac.digest(self._key, associated("derived", self.tenant, purpose), hashlib.sha256)
 
     def _bound_to(self, secret_id: UUID) -> bytes:
         return associated("secret", self.tenant, str(secret_id))

@@ -6,7 +6,7 @@ catalogue: a name that nobody registered is an error at its first use, not a sig
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -81,6 +81,20 @@ class Speech(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """Something that a person may say by pressing a button, where there are buttons. lasts_s: from the first try to post it.
+
+    subject: the only account whose press counts; "" = everybody's, who may then be told that they have not the right.
+    """
+
+    label: str
+    says: str
+    style: str = ""
+    lasts_s: float = 24 * 3600
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Saying:
     """A text to be said. execution_id: the run that says it. causation_id: what it follows from. key: names it once for all."""
 
@@ -89,6 +103,7 @@ class Saying:
     execution_id: UUID | None = None
     causation_id: UUID | None = None
     key: str = ""
+    offers: Sequence[Offer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +131,8 @@ class Channel:
     """The directive that changes what another directive posted: `directive_id`, `text`."""
     private: str = ""
     """The directive that says something to one account alone: `account_id`, `text`."""
+    takes_offers: bool = False
+    """Its arguments may have `offers`, each as `Offer`."""
     server_key: Callable[[Mapping[str, Any]], str] | None = None
     """(settings) -> which server's accounts write here; None = whoever writes here is nobody whom we could know."""
 

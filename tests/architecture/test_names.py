@@ -35,7 +35,7 @@ def registry() -> Registry:
     return House(settings, database, Tenancy(database), None).registry
 
 
-def test_each_fault_point_is_somewhere_on_the_way_and_each_place_is_declared() -> None:
+def test_each_fault_point_is_somewhere_on_the_way_and_each_place_is_declared(registry: Registry) -> None:
     """Those of the state machines are reached by the one function that moves."""
     reached = {
         node.args[0].value

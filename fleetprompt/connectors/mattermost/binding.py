@@ -65,5 +65,6 @@ MATTERMOST: Final = Binding(
     directive=POST,
     update=UPDATE,
     private=DIRECT,
+    pressed_at="/webhooks/mattermost/{installation}/action",
     server_key=server_key,
 )

@@ -1,31 +1,38 @@
-"""Slash commands of a Mattermost server, as they come in: proven by their token, stored, worked on behind the door.
+"""Slash commands and presses of buttons of a Mattermost server: proven, stored, worked on behind the door.
 
-A command is its writer's and ours alone: so are its answers. The token is in the body and in a header; it is compared in
-constant time, and stored nowhere. `shared/wire`: form-encoded, no `root_id`; the server waits thirty seconds.
+A command is its writer's and ours alone: so are its answers. Its token is compared in constant time and stored nowhere. A
+press is unsigned; its context is what we signed (`connectors.buttons`), which no client of the server ever sees.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from sqlalchemy import select
 
-from fleetprompt.connectors.doors import AWAY, STORED_WITHIN_S, NotOurs, Taken, enabled, take, tenant_of
+from adapters.contract import Author, AuthorKind, Cursor, EventKind, Inbound, Place
+from fleetprompt.connectors import buttons, pasted, revoking
+from fleetprompt.connectors.doors import NotOurs, Taken, enabled, in_time, take, tenant_of
+from fleetprompt.connectors.ingest import Source
 from fleetprompt.connectors.mattermost.binding import SLASH_TOKEN
-from fleetprompt.database.engine import is_away
 from fleetprompt.kernel import clock, faults
-from fleetprompt.kernel.ids import TenantSlug
-from fleetprompt.model import Installation
+from fleetprompt.kernel.errors import FleetPromptError
+from fleetprompt.kernel.ids import SignalId, TenantSlug
+from fleetprompt.model import Installation, Message
 from fleetprompt.packages.house import House
-from fleetprompt.runtime.signals import Actor
+from fleetprompt.runtime.signals import Actor, Emitted
+from fleetprompt.tenancy import TenantSession
 
 PACKAGE: Final = "mattermost"
 COMMAND: Final = "chat.command.received"
+ACTION: Final = "chat.action.received"
 _NOBODYS: Final = os.urandom(32).hex()  # compared with where there is no token, so that this takes as long
 
 
@@ -61,23 +68,106 @@ class CommandSent(BaseModel):
     user_name: Name = ""
 
 
+class ActionSent(BaseModel):
+    """The fields of a pressed button that count."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, hide_input_in_errors=True)
+
+    user_id: Id
+    user_name: Name = ""
+    channel_id: Id
+    channel_name: Name = ""
+    team_id: NoId = ""
+    post_id: Id
+    trigger_id: Annotated[Text, Field(max_length=2000)] = ""
+    context: dict[str, Any] = Field(max_length=20)
+
+
+class TooLate(FleetPromptError):
+    """The button was ours, and does not count any more, or not for this person."""
+
+    code = "conflict"
+
+
 async def take_command(house: House, installation_id: UUID, sent: CommandSent, body: bytes) -> Taken:
     """Store a slash command. body: names it, should it come without a trigger. Raises NotOurs, Unavailable."""
-    try:
-        async with asyncio.timeout(STORED_WITHIN_S):
+    async with in_time():
+        try:
             tenant = await tenant_of(house, PACKAGE, installation_id)
-            return await _take(house, tenant, installation_id, sent, body)
-    except TimeoutError as error:
-        raise AWAY from error
-    except Exception as error:
-        if is_away(error):
-            raise AWAY from error
-        if isinstance(error, NotOurs):
-            _is_token(sent, "")
-        raise
+            return await _take_command(house, tenant, installation_id, sent, body)
+        except NotOurs:
+            _is_token(sent, "")  # takes as long
+            raise
 
 
-async def _take(
+async def take_action(house: House, installation_id: UUID, sent: ActionSent, body: bytes) -> Taken:
+    """Store a press of a button. Raises NotOurs, TooLate, Unavailable."""
+    async with in_time():
+        tenant = await tenant_of(house, PACKAGE, installation_id)
+        context = buttons.opened(await house.vault.key_of(tenant), sent.context)
+        if context.installation != str(installation_id) or context.channel != sent.channel_id:
+            raise NotOurs
+        return await _take_action(house, tenant, installation_id, sent, context, body)
+
+
+async def _take_action(
+    house: House,
+    tenant: TenantSlug,
+    installation_id: UUID,
+    sent: ActionSent,
+    context: buttons.Context,
+    body: bytes,
+) -> Taken:
+    async with house.tenancy.session(tenant) as session:
+        installation = await enabled(session, installation_id)
+        conversation_id = await _conversation_of(session, installation_id, sent.post_id, context)
+        _require_in_time(context, sent.user_id)
+        once = sent.trigger_id or hashlib.sha256(body).hexdigest()
+        person = Actor("human", sent.user_id, sent.user_name)
+        kept = _pressed(sent, context)
+        taken = await take(
+            session, house.registry, ACTION, installation, person, kept, once, conversation_id=conversation_id
+        )
+    faults.reach("door.committed")
+    return taken
+
+
+async def _conversation_of(
+    session: TenantSession, installation_id: UUID, post_id: str, context: buttons.Context
+) -> UUID:
+    """Where the button stands. Raises NotOurs for a post that is not the one it was made for."""
+    query = select(Message.conversation_id, Message.directive_id).where(
+        Message.installation_id == installation_id, Message.external_id == post_id
+    )
+    found = (await session.execute(query)).one_or_none()
+    if found is None or found.directive_id is None:
+        raise TooLate("This button is not known yet.", "Press it again in a moment.")
+    if str(found.directive_id) != context.directive:
+        raise NotOurs
+    conversation_id: UUID = found.conversation_id
+    return conversation_id
+
+
+def _require_in_time(context: buttons.Context, user_id: str) -> None:
+    if context.until_ms < clock.now_ms():
+        raise TooLate("This button is too old.", "Ask again, and you get another one.")
+    if context.subject not in ("", user_id):
+        raise TooLate("This is somebody else's to decide.", "")
+
+
+def _pressed(sent: ActionSent, context: buttons.Context) -> dict[str, Any]:
+    place = {"channel_id": sent.channel_id, "channel_name": sent.channel_name, "channel_kind": ""}
+    return {
+        "account": {"id": sent.user_id, "name": sent.user_name},
+        "place": {**place, "team_id": sent.team_id},
+        "text": context.says,
+        "post_id": sent.post_id,
+        "directive_id": context.directive,
+        "sent_at_ms": clock.now_ms(),
+    }
+
+
+async def _take_command(
     house: House, tenant: TenantSlug, installation_id: UUID, sent: CommandSent, body: bytes
 ) -> Taken:
     async with house.tenancy.session(tenant) as session:
@@ -87,12 +177,15 @@ async def _take(
         if not _is_token(sent, known.reveal() if known else ""):
             raise NotOurs
         once = sent.trigger_id or hashlib.sha256(body).hexdigest()
+        told = (_source(tenant, installation), _as_event(sent, once))
+        [(_, clean)], removed = await pasted.cleaned(session, installation_id, [told], {}, {})
+        kept = _payload(sent, installation, clean, removed)
         person = Actor("human", sent.user_id, sent.user_name)
-        taken = await take(
-            session, house.registry, COMMAND, installation, person, _payload(sent, installation), once
-        )
+        taken = await take(session, house.registry, COMMAND, installation, person, kept, once)
+        stored = Emitted(SignalId(taken.signal_id), taken.fresh)
+        await revoking.tell(session, house.registry, installation_id, removed, [stored])
     faults.reach("door.committed")
-    return taken
+    return replace(taken, notice=_advice(removed)) if removed else taken
 
 
 def _is_token(sent: CommandSent, known: str) -> bool:
@@ -103,7 +196,37 @@ def _is_token(sent: CommandSent, known: str) -> bool:
     return hmac.compare_digest(given, wanted) and bool(known)
 
 
-def _payload(sent: CommandSent, installation: Installation) -> dict[str, Any]:
+def _source(tenant: TenantSlug, installation: Installation) -> Source:
+    return Source(tenant, installation.id, installation.generation, installation.package, str)
+
+
+def _as_event(sent: CommandSent, once: str) -> Inbound:
+    """As if it had been written to us alone: nobody else reads it."""
+    return Inbound(
+        EventKind.MESSAGE,
+        f"command:{hashlib.sha256(once.encode()).hexdigest()}",
+        "",
+        Author(sent.user_id, AuthorKind.PERSON, sent.user_name),
+        Place(sent.channel_id, "direct"),
+        sent.text.strip(),
+        clock.now_ms(),
+        addressed=True,
+        raw=b"",
+        cursor=Cursor(""),
+    )
+
+
+def _advice(removed: Sequence[pasted.Taken]) -> str:
+    """What whoever pasted a secret is told at once."""
+    kinds = [kind for one in removed for kind in one.kinds]
+    if pasted.AWAITED in kinds:
+        return revoking.WAITED
+    return revoking.SHAPED.format(kinds=", ".join(kind.replace("_", " ") for kind in kinds))
+
+
+def _payload(
+    sent: CommandSent, installation: Installation, clean: Inbound, removed: Sequence[pasted.Taken]
+) -> dict[str, Any]:
     """What is kept: neither the token nor the address for late answers, which opens a channel to whoever knows it."""
     return {
         "account": {"id": sent.user_id, "name": sent.user_name},
@@ -114,8 +237,9 @@ def _payload(sent: CommandSent, installation: Installation) -> dict[str, Any]:
             "team_id": sent.team_id,
         },
         "command": sent.command,
-        "text": sent.text.strip(),
-        "sent_at_ms": clock.now_ms(),
+        "text": clean.text,
+        "withheld": any(pasted.AWAITED in one.kinds for one in removed),
+        "sent_at_ms": clean.sent_at_ms,
     }
 
 

@@ -27,7 +27,7 @@ from fleetprompt.runtime.executions.decide import (
 from fleetprompt.runtime.executions.record import Run, affords, load
 from fleetprompt.runtime.llm import Limit, ModelRequest, sentence
 from fleetprompt.runtime.moves import move
-from fleetprompt.runtime.registry import Channel, Registry, Speech
+from fleetprompt.runtime.registry import Channel, Offer, Registry, Speech
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.runtime.tools import Tool, ToolContext
 from fleetprompt.runtime.tools.gate import approval_reason
@@ -181,6 +181,10 @@ async def _say_waiting(
         actor=Actor("agent", str(run.agent.id), run.agent.name),
         summary=f"{run.agent.name} asks for approval.",
         speech=Speech.APPROVAL,
+        offers=(
+            Offer("Approve", f"approve {directive_id}", "primary"),
+            Offer("Reject", f"reject {directive_id}", "danger"),
+        ),
         correlation_id=execution.correlation_id,
         causation_id=execution.id,
         lane=execution.lane,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +15,7 @@ from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.executions.record import Run
 from fleetprompt.runtime.jobs.follow import keep
 from fleetprompt.runtime.moves import move
-from fleetprompt.runtime.registry import Channel, Composed, Registry, Saying, Speech
+from fleetprompt.runtime.registry import Channel, Composed, Offer, Registry, Saying, Speech
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.rows import get
@@ -92,15 +94,19 @@ async def say(
     actor: Actor,
     summary: str,
     speech: Speech = Speech.ANSWER,
+    offers: Sequence[Offer] = (),
     **links: Any,
 ) -> UUID | None:
-    """Have a text posted in a conversation, once for each key; None if its channel takes no such text."""
+    """Have a text posted in a conversation, once for each key; None if its channel takes no such text.
+
+    offers: what people may say to it by pressing a button, where there are any.
+    """
     installation = await get(session, Installation, conversation.installation_id)
     keep(session, installation)
     channel = registry.channels.get(installation.package) if installation is not None else None
     if channel is None or not text.strip():
         return None
-    saying = Saying(text, speech, links.get("execution_id"), links.get("causation_id"), key)
+    saying = Saying(text, speech, links.get("execution_id"), links.get("causation_id"), key, offers)
     composed = await _compose(session, channel, conversation, saying)
     if composed is None:
         return None
@@ -125,7 +131,8 @@ async def _compose(
     if channel.compose is not None:
         return await channel.compose(session, conversation, saying)
     assert channel.arguments is not None
-    return Composed(channel.arguments(conversation, saying.text))
+    offers = [asdict(offer) for offer in saying.offers] if channel.takes_offers else []
+    return Composed(channel.arguments(conversation, saying.text) | ({"offers": offers} if offers else {}))
 
 
 async def _reply(
