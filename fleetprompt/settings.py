@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     """`nats://`, `amqp://` or `redis://` (with TLS: `tls://`, `amqps://`, `rediss://`). Unset = Postgres carries jobs."""
     master_key: SecretStr | None = None
     """32 bytes, base64. Required with a database of your own; generated beside an embedded one."""
+    secret_dirs: str | None = None
+    """Directories that secrets may be read from (`--secret NAME=file:PATH`), separated as in PATH. Unset = /run/secrets,
+    systemd's $CREDENTIALS_DIRECTORY, and `secrets` in the data directory."""
     host: str = "127.0.0.1"
     port: int = Field(default=8420, ge=0, le=65535)
     public_url: str | None = None

@@ -6,6 +6,7 @@ import rich_click as click
 
 from fleetprompt.cli.agents import agents
 from fleetprompt.cli.claiming import bootstrap, claim
+from fleetprompt.cli.credentials import reauth, secret
 from fleetprompt.cli.database import database
 from fleetprompt.cli.demo import demo
 from fleetprompt.cli.directives import directives
@@ -69,5 +70,7 @@ for command in (
     cli.add_command(command)
 for command in (claim, accounts, unlink):
     members.add_command(command)
+for command in (secret, reauth):
+    packages.add_command(command)
 for command in (packages, skills, workflows, signals, executions, directives, jobs, mail):
     cli.add_command(command)

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import text
 
 from adapters.contract import ConnectionState
-from adapters.errors import AdapterError, Remedy
+from adapters.errors import AdapterError, CredentialRefused, Remedy
 from fleetprompt.connectors.leases import Held
 from fleetprompt.database.engine import is_away
 from fleetprompt.kernel import clock
@@ -131,7 +131,7 @@ class HealthRecorder:
             "backlog": self._waiting + self.read_ahead(),
             "error": error.detail if error else None,
             "code": error.code if error else None,
-            "remedy": error.advice if error else None,
+            "remedy": self._remedy(error),
         }
         async with self._tenancy.session(self._held.tenant) as session:
             await session.execute(_WRITE, values)
@@ -154,11 +154,18 @@ class HealthRecorder:
             "package": held.connector,
             "error_code": code or None,
             "error": error.detail if error else None,
-            "remedy": error.advice if error else None,
+            "remedy": self._remedy(error),
         }
         actor = Actor("integration", str(held.installation_id), held.connector)
         new = NewSignal(name, payload, actor, dedupe_key=key, installation_id=held.installation_id)
         await emit(session, self._registry, new)
+
+    def _remedy(self, error: AdapterError | None) -> str | None:
+        """What to do; where the far side refused the credential, how it gets another one, too."""
+        if not isinstance(error, CredentialRefused):
+            return error.advice if error else None
+        package = self._held.connector
+        return f"{error.advice} Then: fleetprompt package reauth {package} --org {self._held.tenant} (`@fleet reauth {package}`)."
 
 
 _SIGNAL_OF: Final = {

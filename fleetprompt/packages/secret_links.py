@@ -37,6 +37,7 @@ USED, REPLACED, SPENT = "used", "replaced", "spent"
 NAMES: Final = {
     "secret.link.used": "A secret was handed over by its link, and works.",
     "secret.link.failed": "What was handed over by a link did not work.",
+    "secret.revoked": "A secret was taken away from an installation.",
 }
 ANOTHER: Final = "Ask for a new one: `@fleet secret {package}` in your chat."
 WHY: Final = {

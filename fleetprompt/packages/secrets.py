@@ -107,6 +107,12 @@ class Vault:
         names = [name for name in await session.scalars(query) if name.endswith(f"{STAGED}{label}")]
         await self._delete(session, installation_id, names)
 
+    async def take_away(self, session: TenantSession, installation_id: UUID, name: str) -> None:
+        """Remove one secret, in force and staged."""
+        query = select(Credential.name).where(Credential.installation_id == installation_id)
+        names = [one for one in await session.scalars(query) if one.partition(STAGED)[0] == name]
+        await self._delete(session, installation_id, names)
+
     async def forget(self, session: TenantSession, installation_id: UUID) -> None:
         """Remove all secrets of an installation."""
         await session.execute(delete(Credential).where(Credential.installation_id == installation_id))

@@ -101,7 +101,9 @@ async def test_a_secret_comes_from_a_variable_a_file_or_standard_input_and_never
         for said in (plain, as_setting, unset):
             assert here.token not in said.out + said.err
         (tmp_path / "token").write_text(here.token + "\n")
-        await run.ok(*install, "--secret", f"bot_token=file:{tmp_path / 'token'}")
+        of_file = (*install, "--secret", f"bot_token=file:{tmp_path / 'token'}")
+        outside, inside = await run(*of_file), await run(*of_file, FLEETPROMPT_SECRET_DIRS=str(tmp_path))
+        assert (outside.code, "FLEETPROMPT_SECRET_DIRS" in outside.err, inside.code) == (1, True, 0)
         by_stdin = await run(
             "package",
             "configure",
@@ -113,6 +115,8 @@ async def test_a_secret_comes_from_a_variable_a_file_or_standard_input_and_never
             stdin=here.token,
         )
         assert by_stdin.code == 0, by_stdin
+        again = await run("package", "reauth", "mattermost", "--org", "acme", "--stdin", stdin=here.token)
+        assert (again.code, again.out) == (0, "It works, and mattermost uses it.\n")
         for table in ("signals", "directives", "effects", "installations", "credentials"):
             rows = await here.house.tenant_rows(ACME, f"select t::text from {table} t")
             assert here.token not in "".join(row[0] for row in rows), table
