@@ -6,14 +6,20 @@ import contextlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
+
+from sqlalchemy import text
 
 from fleetprompt.accounts import Role, identities
 from fleetprompt.accounts.change import add_member
-from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.kernel.ids import TenantSlug, new_id
 from fleetprompt.model import Installation
 from fleetprompt.packages.commands.asked import Asked
 from fleetprompt.packages.commands.obey import obey
+from fleetprompt.packages.house import House
+from fleetprompt.runtime.jobs import claim
+from fleetprompt.runtime.jobs.run import run_job
 from fleetprompt.runtime.people import fact_teller, membership_teller
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.sandbox.mattermost import SandboxUser
@@ -37,7 +43,7 @@ class Office:
 
     def asked(
         self,
-        text: str,
+        said: str,
         by: SandboxUser | None = None,
         *,
         key: str = "",
@@ -56,8 +62,8 @@ class Office:
             who.id,
             who.username,
             conversation_id,
-            text,
-            key or f"test:{len(self.said)}:{text}",
+            said,
+            key or f"test:{new_id()}",
             direct,
             certain,
         )
@@ -91,6 +97,15 @@ class Office:
         answer: str = await until(found, patience_s)
         return answer
 
+    async def drain(self) -> None:
+        """Do what is due, here."""
+        await drain(self.stage.house)
+
+    async def one(self, sql: str, tenant: TenantSlug = ACME) -> Any:
+        """The only row."""
+        [row] = await self.stage.base.tenant_rows(tenant, sql)
+        return row
+
     async def link_for(self, user: SandboxUser) -> str:
         """The token of the newest link that the bot sent to somebody alone."""
 
@@ -108,6 +123,25 @@ class Office:
         for table in ("plans", "directives", "signals", "installations", "secret_links"):
             rows = await self.stage.base.tenant_rows(GLOBEX, f"select 1 from {table}")
             assert rows == [], table
+
+
+async def drain(house: House, *, kinds: str = "%") -> None:
+    """Run what is due, and what follows from it, in this process; what waits for its time stays."""
+    due = (
+        "select id, attempt from public.job where kind like :kinds and state in ('available', 'dispatched')"
+        " and scheduled_at <= now() order by id limit 1"
+    )
+    worker = f"drain:{new_id().hex}"
+    while True:
+        async with house.tenancy.database.session() as session:
+            row = (await session.execute(text(due), {"kinds": kinds})).one_or_none()
+        if row is None:
+            return
+        job = await claim.claim_one(
+            house.tenancy.database, worker, row[0], row[1], house.settings.lease_s, at_rest_too=True
+        )
+        if job is not None:
+            await run_job(house.tenancy, house.registry.jobs, worker, job)
 
 
 def code_in(text: str) -> str:
@@ -140,17 +174,17 @@ async def open_office() -> AsyncIterator[Office]:
         yield made
 
 
-async def employ(made: Office, user: SandboxUser, role: Role) -> UUID:
+async def employ(made: Office, user: SandboxUser, role: Role, tenant: TenantSlug = ACME) -> UUID:
     """A member whose chat account is linked."""
     registry = made.stage.house.registry
-    async with made.stage.house.tenancy.session(ACME) as session:
+    async with made.stage.house.tenancy.session(tenant) as session:
         email = f"{user.username}@acme.example"
         member = await add_member(
             session, membership_teller(registry, OPERATOR), email, name=user.username.capitalize(), role=role
         )
-    async with made.stage.house.tenancy.session(ACME) as session:
+    async with made.stage.house.tenancy.session(tenant) as session:
         issued = await identities.issue_link(session, member.user_id)
-    async with made.stage.house.tenancy.session(ACME) as session:
+    async with made.stage.house.tenancy.session(tenant) as session:
         account = {"connector": "mattermost", "server_key": made.server_key, "subject": user.id}
         tell = fact_teller(registry, Actor("human", user.id))
         await identities.redeem_link(session, tell, issued.code.reveal(), **account, name=user.username)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,12 @@ from fleetprompt.runtime.people import as_actor
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.tenancy import TenantSession
 
-CHAT_WORDS: Final = (("fleetprompt package ", ""), (" --org ...", ""), ("--set ", ""))
+CHAT_WORDS: Final = (
+    (re.compile(r"fleetprompt package configure (\S+)(?: --org \S+)?(?: --secret \S+)+"), r"secret \1"),
+    (re.compile(r"fleetprompt package "), ""),
+    (re.compile(r" --org \S+"), ""),
+    (re.compile(r"--set "), ""),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +56,5 @@ def in_chat(error: FleetPromptError | str) -> str:
     """An error as a person reads it who has no command line before them."""
     said = str(error)
     for words, instead in CHAT_WORDS:
-        said = said.replace(words, instead)
+        said = words.sub(instead, said)
     return said

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import select
+
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Conversation, Directive, Installation, Signal
 from fleetprompt.packages.commands import carry, grammar, links, plans
@@ -24,6 +26,7 @@ from fleetprompt.tenancy.rows import get
 
 OBEY: Final = "command.obey"
 DIRECT: Final = "direct"
+ANSWER: Final = "signal:{}:command"
 
 
 def register_commands(house: House) -> None:
@@ -85,8 +88,8 @@ async def _answer(house: House, work: Work) -> None:
     async with house.tenancy.session(work.tenant) as session:
         signal = await get(session, Signal, UUID(work.args["signal_id"]))
         installation = await get(session, Installation, signal.installation_id) if signal else None
-    if signal is None or installation is None:
-        return
+        if signal is None or installation is None or await _is_answered(session, signal):
+            return
     channel = house.registry.channels[installation.package]
     asked = asked_by(work.tenant, signal, installation, channel)
     text = await obey(house, asked)
@@ -119,6 +122,12 @@ def asked_by(tenant: TenantSlug, signal: Signal, installation: Installation, cha
     )
 
 
+async def _is_answered(session: TenantSession, signal: Signal) -> bool:
+    """A signal may be handled again after years: what was obeyed then is not obeyed once more."""
+    query = select(Directive.id).where(Directive.idempotency_key == ANSWER.format(signal.id))
+    return await session.scalar(query) is not None
+
+
 async def _say(
     house: House, session: TenantSession, conversation: Conversation, asked: Asked, text: str
 ) -> None:
@@ -127,7 +136,7 @@ async def _say(
         house.registry,
         conversation,
         text,
-        key=f"{asked.key}:command",
+        key=ANSWER.format(asked.causation_id),
         actor=SYSTEM,
         summary="A command is answered.",
         speech=Speech.NOTICE,
