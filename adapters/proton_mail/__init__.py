@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from adapters.proton_mail.adapter import ProtonMailAdapter
-    from adapters.proton_mail.mail import Address, Attachment, Bounce, Mail, Quarantine, SenderTrust
+    from adapters.proton_mail.mail import Address, Attachment, Bounce, Mail, Quarantine, SenderTrust, fields_of
     from adapters.proton_mail.normalise import MailReceived
     from adapters.proton_mail.render import FrozenMail, Letter, freeze, message_id_of
     from adapters.proton_mail.settings import MailLimits, Pace, ProtonMailSettings, Tls
@@ -23,6 +23,7 @@ _PLACES: Final = {
     "Mail": "mail",
     "Quarantine": "mail",
     "SenderTrust": "mail",
+    "fields_of": "mail",
     "MailReceived": "normalise",
     "FrozenMail": "render",
     "Letter": "render",
@@ -49,6 +50,7 @@ __all__ = [
     "Quarantine",
     "SenderTrust",
     "Tls",
+    "fields_of",
     "freeze",
     "message_id_of",
 ]

@@ -6,7 +6,7 @@ import base64
 import binascii
 import quopri
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -114,7 +114,10 @@ class Mail:
 
     def as_json(self) -> dict[str, Any]:
         """For the pipe, and for a signal's payload."""
-        return asdict(self)
+        told = fields_of(self)
+        for name in ("senders", "reply_to", "to", "cc", "attachments"):
+            told[name] = [fields_of(one) for one in told[name]]
+        return {**told, "trust": fields_of(self.trust), "bounce": self.bounce and fields_of(self.bounce)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Mail:
@@ -131,6 +134,11 @@ class Mail:
             names = {name: tuple(found[name]) for name in ("recipients", "message_ids")}
             read["bounce"] = Bounce(**{**found, **names})
         return cls(**read)
+
+
+def fields_of(value: Address | Attachment | SenderTrust | Bounce | Mail) -> dict[str, Any]:
+    """As it is, by name; `asdict` copies everything in it."""
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

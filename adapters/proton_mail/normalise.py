@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from adapters.contract import Author, AuthorKind, Cursor, EventKind, Inbound, Place
-from adapters.proton_mail.mail import Mail, Quarantine
+from adapters.proton_mail.mail import Mail, Quarantine, fields_of
 from adapters.proton_mail.settings import ProtonMailSettings
 
 MAX_KEY_CHARS = 120
@@ -62,7 +62,7 @@ def received(fetched: Fetched, read: Mail | Quarantine, settings: ProtonMailSett
         raw=fetched.raw,
         cursor=Cursor(""),
         mentions_us=bool(others) and is_named,
-        attachments=tuple(asdict(one) for one in read.attachments),
+        attachments=tuple(map(fields_of, read.attachments)),
         mail=read,
         quarantine=unread,
         folder=fetched.folder,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from adapters.contract import AuthorKind
-from adapters.proton_mail import Address, Mail, MailReceived, Quarantine
+from adapters.proton_mail import Address, Mail, MailReceived, Quarantine, fields_of
 from fleetprompt.connectors.ingest import Source
 from fleetprompt.connectors.proton_mail.names import without_token
 from fleetprompt.connectors.proton_mail.threads import Found
@@ -28,7 +27,10 @@ def payload_of(
     message_id: UUID | None,
     found: Found | None,
 ) -> dict[str, Any]:
-    """Readable by the same handlers as a chat message, with what a mail has beside it."""
+    """Readable by the same handlers as a chat message, with what a mail has beside it.
+
+    text: all of it. request: what is newly written. quoted_from: where in the text the history below begins, None without.
+    """
     author = event.author
     return {
         "installation_id": str(source.installation_id),
@@ -67,12 +69,11 @@ def _of_mail(mail: Mail) -> dict[str, Any]:
         "reply_to": _addresses(mail.reply_to),
         "to": _addresses(mail.to),
         "cc": _addresses(mail.cc),
-        "reply": mail.reply,
-        "quoted": mail.quoted,
-        "trust": asdict(mail.trust),
+        "quoted_from": _quoted_from(mail),
+        "trust": fields_of(mail.trust),
         "never_answer": list(mail.never_answer),
-        "attachments": [asdict(one) for one in mail.attachments],
-        "bounce": None if mail.bounce is None else asdict(mail.bounce),
+        "attachments": [fields_of(one) for one in mail.attachments],
+        "bounce": None if mail.bounce is None else fields_of(mail.bounce),
         "internal_id": mail.internal_id,
         "rfc_message_id": mail.message_id,
         "in_reply_to": list(mail.in_reply_to),
@@ -85,6 +86,11 @@ def _of_mail(mail: Mail) -> dict[str, Any]:
 def actor_kind(kind: AuthorKind) -> str:
     """Whoever wrote a mail is taken for a person, unless it says that it is none."""
     return "human" if kind is AuthorKind.PERSON else "integration"
+
+
+def _quoted_from(mail: Mail) -> int | None:
+    """No second copy of a text: what is stored of a mail is mostly texts."""
+    return mail.text.rindex(mail.quoted) if mail.quoted and mail.quoted in mail.text else None
 
 
 def _addresses(found: tuple[Address, ...]) -> list[dict[str, str]]:

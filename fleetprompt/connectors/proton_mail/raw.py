@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.errors import NotFound
 from fleetprompt.model import MailChunk
 from fleetprompt.tenancy import TenantSession
@@ -15,7 +16,7 @@ from fleetprompt.tenancy import TenantSession
 CHUNK_BYTES: Final = 256 * 1024
 STATEMENT_BYTES: Final = 1024 * 1024  # what one statement carries, so that memory stays bounded
 
-_SAVE = text("""
+_SAVE = Sql("""
 insert into mail_chunks (signal_id, number, body)
 select * from unnest(cast(:signals as uuid[]), cast(:numbers as bigint[]), cast(:bodies as bytea[]))
 """)
@@ -40,7 +41,7 @@ async def _flush(session: TenantSession, waiting: Sequence[tuple[UUID, int, byte
     if waiting:
         signals, numbers, bodies = zip(*waiting, strict=True)
         columns = {"signals": list(signals), "numbers": list(numbers), "bodies": list(bodies)}
-        await session.execute(_SAVE, columns)
+        await session.fetch(_SAVE, columns)
 
 
 async def read(session: TenantSession, signal_id: UUID) -> bytes:

@@ -6,12 +6,11 @@ projected, when it belongs to a conversation of ours, and told by nobody.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
-
-from sqlalchemy import select
 
 from adapters.contract import AuthorKind, Place
 from adapters.proton_mail import Mail, MailReceived
@@ -25,14 +24,18 @@ from fleetprompt.connectors.conversations import (
 from fleetprompt.connectors.ingest import Source, Told
 from fleetprompt.connectors.proton_mail import names, raw
 from fleetprompt.connectors.proton_mail.payload import actor_kind, name_of, payload_of
-from fleetprompt.connectors.proton_mail.settings import own_addresses
+from fleetprompt.connectors.proton_mail.settings import addresses_in
 from fleetprompt.connectors.proton_mail.threads import Found, Threads
+from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.kernel.json import clean_object, clean_text
-from fleetprompt.model import Installation, Signal
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit_many
 from fleetprompt.tenancy import TenantSession
+
+# Arrays, so that a statement is prepared once, however many mails there are.
+_KNOWN = Sql("select dedupe_key from signals where dedupe_key = any(:keys)")
+_CONFIG = Sql("select config::text from installations where id = :id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,8 @@ class MailBatch:
         known = await self._known([event for _, event in mails])
         read = [event.mail for _, event in mails if event.mail is not None and self._key(event) not in known]
         self._threads = await Threads.read(self._session, self._installation_id, read)
-        installation = await self._session.get(Installation, self._installation_id)
-        self._own = own_addresses([installation] if installation is not None else [])
+        configs = await self._session.fetch(_CONFIG, {"id": self._installation_id})
+        self._own = addresses_in(json.loads(row[0]) for row in configs)
         placed: list[_Placed] = []
         for _, event in mails:
             placed.append(_Placed() if self._key(event) in known else self._place(event))
@@ -90,8 +93,8 @@ class MailBatch:
         return f"{self._installation_id}:{event.event_key}"
 
     async def _known(self, events: Sequence[MailReceived]) -> set[str]:
-        query = select(Signal.dedupe_key).where(Signal.dedupe_key.in_([self._key(one) for one in events]))
-        return {key for key in await self._session.scalars(query) if key is not None}
+        rows = await self._session.fetch(_KNOWN, {"keys": [self._key(one) for one in events]})
+        return {row[0] for row in rows}
 
     def _place(self, event: MailReceived) -> _Placed:
         """What is set aside, and what a mailer says of a mail, is a fact but no part of a conversation."""

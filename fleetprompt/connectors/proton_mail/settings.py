@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -142,7 +142,11 @@ class ProtonMailConfig(BaseModel):
 
 def own_addresses(installations: Iterable[Installation]) -> frozenset[str]:
     """Everything that these mailboxes send as, in lower case."""
-    configs = (installation.config for installation in installations)
+    return addresses_in(installation.config for installation in installations)
+
+
+def addresses_in(configs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The same of their settings."""
     named = [(one.get("username"), one.get("from_address"), *(one.get("addresses") or ())) for one in configs]
     return frozenset(str(address).strip().lower() for names in named for address in names if address)
 

@@ -11,21 +11,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import text
-
 from adapters.proton_mail import Mail
 from fleetprompt.connectors.proton_mail import names
+from fleetprompt.database.driver import Sql
 from fleetprompt.tenancy import TenantSession
 
 # Arrays, so that a statement is prepared once, however many mails there are.
-_NAMED = text(
+_NAMED = Sql(
     "select name, conversation_id, directive_id from mail_names"
     " where installation_id = :installation_id and name = any(:names)"
 )
-_PARTICIPANTS = text(
+_PARTICIPANTS = Sql(
     "select conversation_id, address from mail_participants where conversation_id = any(:conversations)"
 )
-_SAVE_NAMES = text("""
+_SAVE_NAMES = Sql("""
 insert into mail_names (installation_id, name, conversation_id, directive_id)
 select :installation_id, name, conversation_id, directive_id
 from unnest(cast(:names as text[]), cast(:conversations as uuid[]), cast(:directives as uuid[]))
@@ -34,7 +33,7 @@ on conflict (installation_id, name) do update set directive_id = excluded.direct
     where mail_names.directive_id is null and excluded.directive_id is not null
     and mail_names.conversation_id = excluded.conversation_id
 """)
-_SAVE_PARTICIPANTS = text("""
+_SAVE_PARTICIPANTS = Sql("""
 insert into mail_participants (conversation_id, address)
 select distinct conversation_id, address
 from unnest(cast(:conversations as uuid[]), cast(:addresses as text[])) as new (conversation_id, address)
@@ -69,7 +68,7 @@ class Threads:
         if not wanted:
             return threads
         values = {"installation_id": installation_id, "names": list(wanted)}
-        for name, conversation_id, directive_id in await session.execute(_NAMED, values):
+        for name, conversation_id, directive_id in await session.fetch(_NAMED, values):
             threads.named[name] = conversation_id
             if directive_id is not None:
                 threads.ours.add(name)
@@ -80,7 +79,7 @@ class Threads:
         if not self.named:
             return
         values = {"conversations": list(set(self.named.values()))}
-        for conversation_id, address in await session.execute(_PARTICIPANTS, values):
+        for conversation_id, address in await session.fetch(_PARTICIPANTS, values):
             self.participants.setdefault(conversation_id, set()).add(address)
 
     def find(self, mail: Mail, *, is_ours: bool = False) -> Found | None:
@@ -147,11 +146,11 @@ async def save_names(
             "conversations": [conversation for conversation, _ in new.values()],
             "directives": [directive for _, directive in new.values()],
         }
-        await session.execute(_SAVE_NAMES, {"installation_id": installation_id, **columns})
+        await session.fetch(_SAVE_NAMES, {"installation_id": installation_id, **columns})
 
 
 async def save_participants(session: TenantSession, new: Sequence[tuple[UUID, str]]) -> None:
     """(conversation, address)."""
     if new:
         columns = {"conversations": [one for one, _ in new], "addresses": [address for _, address in new]}
-        await session.execute(_SAVE_PARTICIPANTS, columns)
+        await session.fetch(_SAVE_PARTICIPANTS, columns)
