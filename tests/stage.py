@@ -30,6 +30,7 @@ from fleetprompt.tenancy import TenantSession
 from tests.house import ACME, House, fresh_house
 from tests.openai_stub import OpenAIStub
 
+SERVER = "https://chat.acme.example"
 QUICK = Settings(lease_s=1.0, heartbeat_s=0.3, reap_every_s=0.3, poll_every_s=0.2, shutdown_grace_s=0.5)
 OPERATOR = Actor("human", "cli:tester", "tester")
 
@@ -215,7 +216,7 @@ def _register_chat(registry: Registry, chat: Ledger) -> None:
             "text": text,
         }
 
-    registry.add_channel(Channel("testchat", "testchat.post", arguments))
+    registry.add_channel(Channel("testchat", "testchat.post", arguments, server_key=lambda _: SERVER))
 
 
 def _register_tools(registry: Registry, holds: Ledger, looked_up: list[str]) -> None:

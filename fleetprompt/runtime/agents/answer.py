@@ -30,6 +30,7 @@ from fleetprompt.runtime.jobs.follow import keep
 from fleetprompt.runtime.registry import Handler, Registry, Speech
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 from fleetprompt.runtime.signals.emit import SYSTEM
+from fleetprompt.runtime.tools.standing import member_of_account
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.limits import own_limits
 from fleetprompt.tenancy.rows import adopt_each, columns, refresh
@@ -52,6 +53,10 @@ NAME = "agents.answer"
 NO_AGENT = "There is no agent here to answer. An administrator can make one: `fleetprompt agent create`."
 WHOM = "There are several agents here; please say whom you mean, right after the mention: {names}."
 PAUSED = "{name} is paused at the moment; an administrator can resume it."
+NOT_YOU = (
+    "{name} answers certain members of your organization alone, and I do not know you as one of them. If you are one,"
+    " link this account: `link CODE`, with a code from FleetPrompt's own page."
+)
 ALL_TOO_MANY = "Your organization has used up its requests of this hour; please try again later."
 TOO_MANY = "You have asked {name} very often within an hour; please try again later."
 
@@ -118,7 +123,7 @@ async def wake(session: TenantSession, registry: Registry, signal: Signal) -> No
     scene = Scene(signal, conversation, installation, agent)
     if not await _is_meant(session, registry, scene):
         return
-    refusal = Refusal(_nobody(agents)) if agent is None else await _refusal(session, signal, agent)
+    refusal = Refusal(_nobody(agents)) if agent is None else await _refusal(session, registry, signal, agent)
     if agent is None or refusal is not None:
         await _notice(session, registry, signal, conversation, refusal or Refusal(NO_AGENT))
         return
@@ -177,10 +182,14 @@ def _nobody(agents: Sequence[Agent]) -> str:
     return WHOM.format(names=names) if agents else NO_AGENT
 
 
-async def _refusal(session: TenantSession, signal: Signal, agent: Agent) -> Refusal | None:
+async def _refusal(
+    session: TenantSession, registry: Registry, signal: Signal, agent: Agent
+) -> Refusal | None:
     provider = await provider_of(session, agent)
     if agent.state != AgentState.ACTIVE or (provider is not None and provider.problem is not None):
         return Refusal(PAUSED.format(name=agent.name))
+    if not await _may_ask(session, registry, signal, agent):
+        return Refusal(NOT_YOU.format(name=agent.name))
     limits = Limits.stored(agent.limits)
     person = signal.payload["author"]["id"]
     recent = {"agent_id": agent.id, "person": person, "since": clock.now() - timedelta(hours=1)}
@@ -192,6 +201,17 @@ async def _refusal(session: TenantSession, signal: Signal, agent: Agent) -> Refu
         hour = int(signal.payload["sent_at_ms"]) // HOUR_MS
         return Refusal(ALL_TOO_MANY, f"limited:{signal.conversation_id}:{hour}")
     return None
+
+
+async def _may_ask(session: TenantSession, registry: Registry, signal: Signal, agent: Agent) -> bool:
+    """Whether the agent's policy lets whoever wrote have it answer: by their linked user's role alone."""
+    role, author = read_policies(agent.policies).asker, signal.payload["author"]
+    if role is None:
+        return True
+    if author["kind"] != "person":
+        return False
+    member = await member_of_account(session, registry, signal.installation_id, author["id"])
+    return member is not None and member.role >= role
 
 
 async def _join(session: TenantSession, conversation: Conversation, agent: Agent) -> None:
