@@ -17,6 +17,8 @@ DONE = {
     "enable": "enabled",
     "disable": "disabled",
     "uninstall": "uninstalled",
+    "upgrade": "upgraded to {version}",
+    "rollback": "back at {version}",
 }
 MADE = {"agents": "agent", "workflows": "workflow", "skills": "skill"}
 
@@ -70,7 +72,7 @@ def done(verb: str, package: str, org: str, receipt: dict[str, Any]) -> str:
     """What a person is told when a directive has succeeded."""
     account = (receipt.get("account") or {}).get("name")
     as_whom = f" as @{account}" if account and verb != "uninstall" else ""
-    lines = [f"{package} is {DONE[verb]}{as_whom}."]
+    lines = [f"{package} is {DONE[verb].format(version=receipt.get('version'))}{as_whom}."]
     if receipt.get("agent"):
         is_new = ", made just now" if receipt.get("agent_is_new") else ""
         lines.append(f"The agent {receipt['agent']} answers{is_new}.")

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from fleetprompt.cli import options, output, registry
-from fleetprompt.cli.installations import done, say_status
+from fleetprompt.cli import asking, options, output, package_versions, registry
+from fleetprompt.cli.asking import RESULT, name_option
+from fleetprompt.cli.installations import say_status
 from fleetprompt.cli.moments import Moment
-from fleetprompt.cli.options import parsed
-from fleetprompt.cli.running import in_house, operator, require_org
-from fleetprompt.cli.secrets import read_secrets
+from fleetprompt.cli.package_audit import audit
+from fleetprompt.cli.running import in_house, require_org
 
 if TYPE_CHECKING:
     from fleetprompt.composition import House
-    from fleetprompt.packages.inline import Ended
     from fleetprompt.packages.installers import Installer, Line
-    from fleetprompt.packages.lifecycle import Asked
     from fleetprompt.packages.look import Status
 
 AVAILABLE = ("package", "version", "about", "settings", "secrets")
@@ -32,59 +29,15 @@ STATUS = (
     "last_event_at", "backlog", "last_error", "last_error_code", "last_error_at", "remedy", "blocked_until", "grants",
 )  # fmt: skip
 LINE = ("name", "ok", "detail", "remedy")
-IDS = ("installation_id", "directive_id")
-END = ("state", "error_code", "error", "receipt")
-RESULT = ("package", "name", *IDS, *END)
-
-Given = dict[str, Any]
-"""`config`, `secrets` and `grants`, as a person gave them."""
 
 
 @click.group("package")
 def packages() -> None:
-    """Packages: find, install, test, configure, disable, uninstall."""
+    """Packages: find, install, test, configure, upgrade, disable, uninstall, audit."""
 
 
-for browsing in registry.COMMANDS:
-    packages.add_command(browsing)
-
-
-def _given(command: Callable[..., None]) -> Callable[..., None]:
-    """Settings and secrets, as `install` and `configure` take them; the command gets both as `given`."""
-
-    @functools.wraps(command)
-    def read(
-        settings: Sequence[str],
-        secrets: Sequence[str],
-        secret_stdin: str | None,
-        grants: Sequence[str],
-        **words: Any,
-    ) -> None:
-        command(given={**_read_given(settings, secrets, secret_stdin), "grants": grants}, **words)
-
-    for option in (
-        click.option("--grant", "grants", multiple=True, metavar="SCOPE", help="Grant an optional scope."),
-        click.option("--secret-stdin", metavar="NAME", help="Read this secret from standard input."),
-        click.option(
-            "--secret",
-            "secrets",
-            multiple=True,
-            metavar="NAME=env:VAR",
-            help="A secret from a variable (env:VAR) or a file (file:PATH).",
-        ),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="A setting; JSON for lists and objects.",
-        ),
-    ):
-        read = option(read)
-    return read
-
-
-name_option = click.option("--name", default="", help="Tells several installations of one package apart.")
+for command in (*registry.COMMANDS, *package_versions.COMMANDS, audit):
+    packages.add_command(command)
 
 
 @packages.command("list", help=f"What can be installed, with its settings.\n\n{options.fields(AVAILABLE)}")
@@ -136,12 +89,14 @@ fleetprompt package install mattermost --org acme --set server_url=https://chat.
     metavar="MOMENT",
     help="Also what came from then on (mailboxes): 2026-11-21T15:04 or 2h.",
 )
-@_given
+@asking.given
 @options.as_json
-def install(package: str, org: str, name: str, since: datetime | None, as_json: bool, given: Given) -> None:
+def install(
+    package: str, org: str, name: str, since: datetime | None, as_json: bool, given: asking.Given
+) -> None:
     if since is not None:
         given["config"]["since"] = since.isoformat(timespec="seconds")
-    _ask("install", package, org, name, as_json, given)
+    asking.ask("install", package, org, name, as_json, given)
 
 
 @packages.command(
@@ -153,13 +108,22 @@ def install(package: str, org: str, name: str, since: datetime | None, as_json: 
 @options.org
 @name_option
 @click.option("--revoke", multiple=True, metavar="SCOPE", help="Take an optional scope back.")
-@_given
+@asking.dry_run
+@asking.given
 @options.as_json
-def configure(package: str, org: str, name: str, revoke: Sequence[str], as_json: bool, given: Given) -> None:
+def configure(
+    package: str,
+    org: str,
+    name: str,
+    revoke: Sequence[str],
+    dry_run: bool,
+    as_json: bool,
+    given: asking.Given,
+) -> None:
     given["revoked"] = revoke
     if not any(given.values()):
         raise click.UsageError("Say what to change: --set KEY=VALUE, --secret NAME=env:VAR, --grant SCOPE.")
-    _ask("configure", package, org, name, as_json, given)
+    asking.ask("configure", package, org, name, as_json, given, dry_run=dry_run)
 
 
 def _simple(verb: str, about: str) -> None:
@@ -169,7 +133,7 @@ def _simple(verb: str, about: str) -> None:
     @name_option
     @options.as_json
     def change(package: str, org: str, name: str, as_json: bool) -> None:
-        _ask(verb, package, org, name, as_json, {})
+        asking.ask(verb, package, org, name, as_json, {})
 
 
 _simple("enable", "Listen and post again; what was written meanwhile is history.")
@@ -227,59 +191,3 @@ def status(package: str | None, org: str, as_json: bool) -> None:
     else:
         for one in found:
             say_status(one)
-
-
-def _read_given(settings: Sequence[str], secrets: Sequence[str], secret_stdin: str | None) -> Given:
-    config: dict[str, Any] = {}
-    for pair in settings:
-        name, separator, value = pair.partition("=")
-        if not separator:
-            raise click.UsageError(f"{name[:60]!r} is no KEY=VALUE: write --set team=main.")
-        config[name] = parsed(value) if value[:1] in ("[", "{", '"') else value
-    return {"config": config, "secrets": dict(read_secrets(secrets, secret_stdin))}
-
-
-def _refuse_secret_settings(house: House, package: str, given: Given) -> None:
-    from fleetprompt.cli.secrets import ADVICE
-    from fleetprompt.kernel.errors import InvalidInput
-
-    installer = house.services.packages.installers.by_package.get(package)
-    for name in installer.secrets if installer is not None else ():
-        if name in given.get("config", {}):
-            raise InvalidInput(f"{name} is a secret, not a setting.", ADVICE.format(name=name))
-
-
-def _ask(verb: str, package: str, org: str, name: str, as_json: bool, given: Given) -> None:
-    """Record what is asked for, see it done (here, if no worker is faster), and say what came of it."""
-    slug = package.partition("@")[0] if verb == "install" else package
-
-    async def act(house: House) -> tuple[Asked, Ended]:
-        from fleetprompt.packages import lifecycle
-        from fleetprompt.packages.inline import run_now
-
-        tenant = await require_org(house, org)
-        _refuse_secret_settings(house, slug, given)
-        handler = getattr(lifecycle, verb)
-        asked = await handler(house.services.packages, tenant, package, actor=operator(), name=name, **given)
-        if asked.missing:
-            return asked, _waiting(slug, asked.missing)
-        return asked, await run_now(house.services.packages, tenant, asked.directive_id)
-
-    asked, ended = in_house(act)
-    if as_json:
-        ids = {"installation_id": str(asked.installation_id), "directive_id": asked.requested}
-        output.show_json([{"package": slug, "name": name, **ids, **output.pick(ended, END)}])
-    elif ended.succeeded:
-        output.say(done(verb, slug, org, ended.receipt))
-    else:
-        output.warn(output.harmless(ended.error or f"The directive is {ended.state}."))
-    sys.exit(0 if ended.succeeded else 1)
-
-
-def _waiting(package: str, missing: Sequence[str]) -> Ended:
-    """Nothing runs yet."""
-    from fleetprompt.packages.inline import Ended
-    from fleetprompt.packages.missing import remedy_of, spoken
-
-    what = f"{package} waits for {spoken(missing)}. {remedy_of(package, missing)}"
-    return Ended("needs_config", "config", what, {"missing": list(missing)})

@@ -14,10 +14,10 @@ from fleetprompt.connectors.buttons import OfferEffector, OfferingArguments
 from fleetprompt.connectors.edits import UpdateArguments, UpdateEffector
 from fleetprompt.connectors.pool import AdapterPool
 from fleetprompt.connectors.private import PrivateArguments, PrivateEffector
-from fleetprompt.connectors.sent import tell_sent
+from fleetprompt.connectors.sent import note_sent
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Conversation, Installation
-from fleetprompt.model.states import InstallationState
+from fleetprompt.model.states import IN_FORCE
 from fleetprompt.packages.house import House
 from fleetprompt.runtime.directives import DirectiveType
 from fleetprompt.runtime.registry import Channel
@@ -36,7 +36,7 @@ def register_chat(house: House, pool: AdapterPool, buckets: TokenBuckets, bindin
             f"Post a message through {binding.package}.",
             OfferingArguments,
             effector,
-            delivered=tell_sent(registry),
+            delivered=note_sent,
         )
     )
     if binding.update:
@@ -83,7 +83,7 @@ def _typing(tenancy: Tenancy, pool: AdapterPool) -> Any:
         async with tenancy.session(tenant) as session:
             query = select(Installation).where(Installation.id == conversation.installation_id)
             installation = await session.scalar(query)
-        if installation is None or installation.state != InstallationState.INSTALLED:
+        if installation is None or installation.state not in IN_FORCE:
             return
         async with asyncio.timeout(TYPING_TIMEOUT_S):
             async with pool.lend(tenant, installation) as adapter:

@@ -28,7 +28,7 @@ from fleetprompt.connectors.pool import AdapterPool
 from fleetprompt.kernel import clock
 from fleetprompt.kernel.json import clean_text
 from fleetprompt.model import Directive, Installation
-from fleetprompt.model.states import InstallationState
+from fleetprompt.model.states import IN_FORCE
 from fleetprompt.runtime.directives import (
     Absent,
     Delivered,
@@ -229,7 +229,7 @@ class PostEffector:
 
 async def _look(session: TenantSession, installation_id: UUID) -> _Ahead:
     installation = await get(session, Installation, installation_id)
-    if installation is None or installation.state != InstallationState.INSTALLED:
+    if installation is None or installation.state not in IN_FORCE:
         return _Ahead(installation, None)
     return _Ahead(installation, await breaker.standing(session, installation_id))
 

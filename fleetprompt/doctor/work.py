@@ -110,6 +110,8 @@ def judge_installation(one: Status, org: str) -> Finding:
     check = f"{one.package} {one.name}".strip()
     advice = one.remedy or f"fleetprompt package status {one.package} --org {org}"
     configure = f"fleetprompt package configure {one.package} --org {org}"
+    if one.blocked is not None:
+        return fail(check, f"{one.state}: {one.error}", advice.replace("--org ...", f"--org {org}"), org)
     if one.state in (InstallationState.FAILED, InstallationState.NEEDS_CONFIG):
         return fail(check, f"{one.state}: {one.error or 'see its status'}", configure, org)
     if one.state != InstallationState.INSTALLED:

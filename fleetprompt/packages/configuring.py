@@ -79,6 +79,8 @@ async def plan_configure(
     config: Mapping[str, Any],
     secrets: Mapping[str, Secret],
     name: str = "",
+    grants: Collection[str] = (),
+    revoked: Collection[str] = (),
 ) -> Sequence[Change]:
     """What `configure` would change; changes nothing. Raises what `configure` would of these settings."""
     async with house.tenancy.session(tenant) as session:
@@ -87,11 +89,14 @@ async def plan_configure(
     manifest = await recheck(house.tenancy.database, installation)
     installer = require_installer(house, manifest)
     check_given_secrets(installer, secrets)
+    Scopes(tuple(grants), tuple(revoked)).check(manifest)
     old = installation.config
     new, _ = accepted(installer, manifest, {**old, **config})
     async with house.tenancy.session(tenant) as session:
         await check_agents(session, new)
-    return changes(old, new, secrets)
+    given = [Change(f"scope {scope}", None, "granted") for scope in grants]
+    taken = [Change(f"scope {scope}", "granted", None) for scope in revoked]
+    return [*changes(old, new, secrets), *given, *taken]
 
 
 def changes(

@@ -14,6 +14,7 @@ from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Directive, Installation, InstallationHealth
 from fleetprompt.model.states import DirectiveState
 from fleetprompt.packages import directory
+from fleetprompt.packages.blocking import why_blocked
 from fleetprompt.packages.failures import remedy
 from fleetprompt.packages.find import find_installation, live_installations
 from fleetprompt.packages.grants import granted
@@ -95,9 +96,8 @@ def _with_revocation(one: Status, revoked: Mapping[tuple[str, str], str]) -> Sta
     reason = revoked.get((one.package, one.version))
     if reason is None:
         return one
-    remedy = f"Uninstall it: fleetprompt package uninstall {one.package} --org ..."
-    said = f"{one.package} {one.version} is revoked: {reason}."
-    return replace(one, error=said, remedy=one.remedy or remedy)
+    what, advice = why_blocked(one.package, one.version, reason)
+    return replace(one, error=what, error_code="conflict", blocked=reason, remedy=advice)
 
 
 async def _count(session: TenantSession, installation: Installation, states: Sequence[DirectiveState]) -> int:

@@ -9,7 +9,9 @@ from sqlalchemy import select
 from fleetprompt.accounts import NotAllowed, Role
 from fleetprompt.model import Directive, Installation
 from fleetprompt.model.states import DirectiveState
+from fleetprompt.packages.blocking import OFTEN, block_kind
 from fleetprompt.packages.house import House
+from fleetprompt.packages.purging import DAILY, purge_kind
 from fleetprompt.packages.runner import LifecycleEffector, PackageArguments
 from fleetprompt.packages.steps import Configure, Disable, Enable, Install, Rollback, Step, Uninstall, Upgrade
 from fleetprompt.packages.telling import NAMES
@@ -43,6 +45,10 @@ def register_packages(house: House) -> None:
         if directive.name in STEPS and directive.state != DirectiveState.SUCCEEDED:
             await _failed(house, session, directive)
 
+    for kind in (block_kind(house), purge_kind(house)):
+        registry.add_job(kind)
+    for recurring in (OFTEN, DAILY):
+        registry.add_recurring(recurring)
     registry.settled.append(settled)
     registry.rechecks.append(_recheck_right)
 

@@ -31,6 +31,8 @@ NAMES: Final = {
     "package.uninstall.started": "An installation hears nothing more; what it does ends, then it goes.",
     "package.uninstall.failed": "An installation could not be removed; it says why and what to do.",
     "package.uninstalled": "An installation is gone, its record stays.",
+    "package.purged": "What an installation that is gone had heard and said went as well.",
+    "package.blocked": "An installation was stopped, since its version was revoked.",
 }
 
 _EVENTS: Final = {
