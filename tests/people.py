@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from fleetprompt.accounts import Role, claims, identities
+from uuid import UUID
+
+from fleetprompt.accounts import Role, api_keys, claims, identities, login
 from fleetprompt.accounts.codes import Issued
+from fleetprompt.accounts.login import Caller
 from fleetprompt.accounts.members import Member
 from fleetprompt.accounts.passwords import Passwords
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.runtime.people import fact_teller
+from fleetprompt.tenancy import Tenancy
 from tests.house import ACME, House
-from tests.members import OPERATOR, joins, registry_of_people
+from tests.members import OPERATOR, address, joins, registry_of_people
 
 TELL = fact_teller(registry_of_people(), OPERATOR)
 PASSWORD = "four words nobody knows"
@@ -82,3 +86,25 @@ async def behind(
         return await identities.member_behind(
             session, connector=connector, server_key=server_key, subject=subject
         )
+
+
+async def step(url: str, what: str, user_id: str, code: str) -> None:
+    """One step of proving who one is, in a process of its own."""
+    from tests.programs import opened
+
+    user = UUID(user_id)
+    async with opened(url) as database:
+        house = House(url, database, Tenancy(database))
+        if what == "claim":
+            await claims.redeem_claim(
+                house.tenancy, quick_passwords(), lambda _: TELL, code, Secret(PASSWORD)
+            )
+        elif what == "link":
+            await links(house, code, "dana-id")
+        elif what == "login":
+            await login.log_in(
+                database, quick_passwords(), address("Ada"), Secret(PASSWORD), Caller("192.0.2.1")
+            )
+        else:
+            async with house.tenancy.session(ACME) as session:
+                await api_keys.create_key(session, TELL, user, name="ci", scopes=[], days=1)
