@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from adapters.proton_mail.adapter import ProtonMailAdapter
-    from adapters.proton_mail.mail import Address, Attachment, Bounce, Mail, Quarantine, SenderTrust, fields_of
+    from adapters.proton_mail.mail import (
+        Address,
+        Attachment,
+        Bounce,
+        Mail,
+        Quarantine,
+        SenderTrust,
+        fields_of,
+    )
     from adapters.proton_mail.normalise import MailReceived
     from adapters.proton_mail.render import FrozenMail, Letter, freeze, message_id_of
     from adapters.proton_mail.settings import MailLimits, Pace, ProtonMailSettings, Tls

@@ -16,6 +16,8 @@ from contextlib import aclosing, suppress
 from dataclasses import asdict
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from adapters.proton_mail.mail import Mail, Quarantine
 from adapters.proton_mail.parser_child import ANSWER, FRAME
 from adapters.proton_mail.settings import MailLimits
@@ -86,7 +88,7 @@ class _Process:
             (size,) = ANSWER.unpack(await source.readexactly(ANSWER.size))
             if size > MAX_ANSWER_BYTES:
                 raise ParserDied("an endless answer")
-            answer: dict[str, Any] = json.loads(await source.readexactly(size))
+            answer: dict[str, Any] = from_json(await source.readexactly(size))
         except (OSError, EOFError, ValueError) as error:
             raise ParserDied(type(error).__name__) from None
         return answer
