@@ -28,6 +28,7 @@ class Capability(Flag):
     TYPING = auto()
     LOOK_UP = auto()
     DIRECT = auto()
+    ACCOUNTS = auto()
 
 
 class EventKind(StrEnum):
@@ -252,6 +253,21 @@ class ReachesOne(Protocol):
     async def direct(self, account_id: str) -> Place:
         """The place that only this account and ours read; made if there is none, the same each time."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountNow:
+    """An account as the far side has it at this moment. is_active: False once it was deactivated or removed there."""
+
+    name: str
+    is_active: bool
+
+
+@runtime_checkable
+class KnowsAccounts(Protocol):
+    """Can tell what became of an account (Capability.ACCOUNTS)."""
+
+    async def account(self, account_id: str) -> AccountNow: ...
 
 
 @runtime_checkable

@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from adapters.contract import Author, AuthorKind
-from adapters.errors import NotAllowed, Refused
+from adapters.contract import AccountNow, Author, AuthorKind
+from adapters.errors import FarSideFailed, NotAllowed, Refused
 from adapters.mattermost.client import Api
 from adapters.mattermost.parse import MAX_NAME_RUNES, Channel, MalformedFrame, Post, parse_channel
 
@@ -84,3 +84,16 @@ class Directory:
             return self.learn(parse_channel(await self._api.channels.get_channel(channel_id)))
         except (Refused, NotAllowed, MalformedFrame):
             return Channel(id=channel_id)
+
+
+async def account_now(api: Api, user_id: str) -> AccountNow:
+    """By `GET /users/{id}`, whose `delete_at` is set once an account is deactivated; one that was removed is not found."""
+    try:
+        account = await api.users.get_user(user_id)
+    except Refused:
+        return AccountNow("", is_active=False)
+    if not isinstance(account, dict) or account.get("id") != user_id:
+        raise FarSideFailed("an account could not be read")
+    return AccountNow(
+        str(account.get("username", ""))[:MAX_NAME_RUNES], is_active=not account.get("delete_at")
+    )

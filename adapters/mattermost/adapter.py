@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from adapters.contract import (
+    AccountNow,
     Capability,
     Check,
     Connected,
@@ -21,6 +22,7 @@ from adapters.contract import (
     SilentObserver,
 )
 from adapters.errors import AdapterError, Passing, Unreachable
+from adapters.mattermost.accounts import account_now
 from adapters.mattermost.client import Api, WireClient
 from adapters.mattermost.listen import Listener
 from adapters.mattermost.send import create_post, find_post, open_direct, patch_post, show_typing
@@ -37,7 +39,9 @@ def wall_clock_ms() -> int:
 class MattermostAdapter:
     """One bot account on one server; adapters in one process share nothing."""
 
-    capabilities = Capability.EDIT | Capability.TYPING | Capability.LOOK_UP | Capability.DIRECT
+    capabilities = (
+        Capability.EDIT | Capability.TYPING | Capability.LOOK_UP | Capability.DIRECT | Capability.ACCOUNTS
+    )
 
     def __init__(
         self,
@@ -116,6 +120,11 @@ class MattermostAdapter:
         """The direct message channel with this account."""
         session = await self._opened()
         return await open_direct(self._client(), session.user_id, account_id)
+
+    async def account(self, account_id: str) -> AccountNow:
+        """What became of an account, by the server's own record."""
+        await self._opened()
+        return await account_now(self._client(), account_id)
 
     async def typing(self, place: Place) -> None:
         """Best effort."""

@@ -159,6 +159,14 @@ async def accounts_of(session: TenantSession, user_id: UUID) -> list[Account]:
         return [_as_account(one) for one in found]
 
 
+async def linked_here(session: TenantSession) -> list[Account]:
+    """Of everybody in this organization."""
+    async with in_registry(session):
+        here = Identity.organization_id == _organization(session)
+        found = await session.scalars(select(Identity).where(here).order_by(Identity.id))
+        return [_as_account(one) for one in found]
+
+
 async def unlink_own(session: TenantSession, tell: TellFact, user_id: UUID, identity_id: UUID) -> Account:
     """A user lets go of an account of their own. Raises NotFound for one that is not theirs here."""
     for account in await accounts_of(session, user_id):

@@ -9,6 +9,7 @@ from typing import Final
 from adapters.errors import Misconfigured
 from adapters.order_desk import OrderDeskClient
 from fleetprompt.connectors import catalogue, revoking
+from fleetprompt.connectors.accounts import register_accounts
 from fleetprompt.connectors.binding import Binding
 from fleetprompt.connectors.bucket import TokenBuckets
 from fleetprompt.connectors.chat import register_chat
@@ -51,6 +52,7 @@ def register_connectors(house: House) -> Connectors:
         register_chat(house, pool, buckets, binding)
         house.installers.add(installer_of(binding, version, about))
     register_requests(house, pool)
+    register_accounts(house, pool, bindings)
     register_mail(house.registry, house.tenancy, pool)
     house.installers.add(installer_of(PROTON_MAIL, "1.0.0", MAIL))
     return Connectors(bindings, pool, _order_desk(house))

@@ -13,6 +13,7 @@ from adapters.contract import (
     Cursor,
     Edits,
     EventKind,
+    KnowsAccounts,
     LooksUp,
     Outbound,
     ReachesOne,
@@ -278,6 +279,7 @@ async def test_capability_flags_and_protocols_go_together(stage: Stage, adapter:
         Capability.EDIT: Edits,
         Capability.TYPING: Types,
         Capability.DIRECT: ReachesOne,
+        Capability.ACCOUNTS: KnowsAccounts,
     }
     assert set(offered) == set(Capability)
     for flag, protocol in offered.items():

@@ -22,6 +22,7 @@ class SandboxUser:
     roles: str = "system_user"
     password: str = "Passw0rd!"  # noqa: S105 (of every sandbox account, as recorded)
     revoked: bool = False
+    delete_at: int = 0
 
     @property
     def is_admin(self) -> bool:
@@ -34,7 +35,7 @@ class SandboxUser:
             "id": self.id,
             "create_at": self.create_at,
             "update_at": self.update_at,
-            "delete_at": 0,
+            "delete_at": self.delete_at,
             "username": self.username,
             "auth_data": "",
             "auth_service": "",
