@@ -16,6 +16,7 @@ from fleetprompt.cli.identities import accounts, unlink
 from fleetprompt.cli.jobs import jobs
 from fleetprompt.cli.keys import keys
 from fleetprompt.cli.mail import mail
+from fleetprompt.cli.master_key import rotate_master
 from fleetprompt.cli.members import members
 from fleetprompt.cli.migrate import migrate
 from fleetprompt.cli.organizations import organizations
@@ -70,6 +71,7 @@ for command in (
     cli.add_command(command)
 for command in (claim, accounts, unlink):
     members.add_command(command)
+keys.add_command(rotate_master)
 for command in (secret, reauth):
     packages.add_command(command)
 for command in (packages, skills, workflows, signals, executions, directives, jobs, mail):

@@ -23,13 +23,18 @@ from fleetprompt.credentials.sealing import (
     encrypt,
 )
 from fleetprompt.database.embedded.layout import prepare_data_dir
+from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import InvalidInput, Unavailable
 from fleetprompt.kernel.ids import TenantSlug
 
 KEY_FILE: Final = "master.key"
 VARIABLE: Final = "FLEETPROMPT_MASTER_KEY"
+NEXT_FILE: Final = "master.key.next"
 FINGERPRINT_BYTES: Final = 8
 MAKE_ONE: Final = "Make one with `openssl rand -base64 32`, and keep a copy apart from the database."
+
+
+faults.declare(["master_key.kept"])
 
 
 class MasterKey:
@@ -58,13 +63,40 @@ class MasterKey:
         path = data_dir / KEY_FILE
         try:
             if not path.exists():
-                _make(path)
+                _make(path, os.urandom(KEY_BYTES))
             return cls(_decoded(_read_private(path), str(path)), str(path))
         except OSError as error:
             raise Unavailable(
                 f"The master key in {path} cannot be used: {error.strerror}.",
                 "Give the file to the user that runs FleetPrompt.",
             ) from error
+
+    @classmethod
+    def parse(cls, given: str, origin: str) -> MasterKey:
+        """32 bytes in base64. Raises InvalidInput, which names the origin and not the key."""
+        return cls(_decoded(given, origin), origin)
+
+    @classmethod
+    def next_to(cls, data_dir: Path, successor: MasterKey | None = None) -> MasterKey:
+        """The key that is to take the place of the one in `data_dir`: as it lies there, else `successor`, else a new one."""
+        path = data_dir / NEXT_FILE
+        if not path.exists():
+            _make(path, os.urandom(KEY_BYTES) if successor is None else successor._key)
+        return cls(_decoded(_read_private(path), str(path)), str(path))
+
+    def seal_successor(self, successor: MasterKey) -> bytes:
+        """For processes that have this one alone."""
+        return encrypt(self._key, successor._key, associated("master key", successor.fingerprint))
+
+    def open_successor(self, fingerprint: str, sealed: bytes) -> MasterKey:
+        """Raises SealBroken."""
+        key = decrypt(self._key, sealed, associated("master key", fingerprint))
+        if key is None:
+            raise SealBroken(
+                "The master key's successor cannot be opened: what is stored was changed.",
+                "Restore the database from your backup.",
+            )
+        return MasterKey(key, f"the successor of {self.fingerprint}")
 
     def wrap(self, key: TenantKey) -> bytes:
         """The tenant's key as it may be stored: our fingerprint, then the sealed key, bound to the tenant."""
@@ -117,20 +149,35 @@ def _read_private(path: Path) -> str:
     return path.read_text("ascii", "replace")
 
 
-def _make(path: Path) -> None:
-    """Write a new key whole and durably; when two start at once, the first to finish wins and both use its key."""
+def put_in_force(data_dir: Path, former: MasterKey) -> None:
+    """The next key takes the place of the former one, which stays beside it under its fingerprint. Repeat it after a death."""
+    path = data_dir / KEY_FILE
+    with contextlib.suppress(FileExistsError):
+        os.link(path, data_dir / f"{KEY_FILE}.{former.fingerprint}")
+    faults.reach("master_key.kept")
+    os.replace(data_dir / NEXT_FILE, path)
+    _settle(data_dir)
+
+
+def _make(path: Path, key: bytes) -> None:
+    """Write a key whole and durably; when two start at once, the first to finish wins and both use its key."""
     prepare_data_dir(path.parent)
     handle, draft = tempfile.mkstemp(prefix=f".{KEY_FILE}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
+            file.write(base64.b64encode(key) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
     finally:
         os.unlink(draft)
-    directory = os.open(path.parent, os.O_RDONLY)
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """What was made or renamed in it outlasts a loss of power."""
+    directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:

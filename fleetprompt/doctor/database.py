@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from fleetprompt.composition import House
-from fleetprompt.credentials import KEY_FILE
+from fleetprompt.credentials import KEY_FILE, Keyring
 from fleetprompt.database import scripts
 from fleetprompt.database.migrate import current_revision
 from fleetprompt.doctor.finding import Finding, counted, fail, ok, warn
@@ -97,19 +97,21 @@ def _mended(one: orphans.Mended) -> Finding:
     )
 
 
-def check_keys(house: House, organizations: Sequence[Organization]) -> list[Finding]:
+async def check_keys(house: House, organizations: Sequence[Organization]) -> list[Finding]:
     """The master key opens each tenant's key."""
     sealed = [one for one in organizations if one.wrapped_key is not None]
     if key_is_missing(house.settings):
         return [fail("tenant key", SEALED, RESTORE_KEY, one.slug) for one in sealed]
     try:
-        master_key = house.master_key
+        keyring = Keyring(house.master_key)
     except FleetPromptError:
         return []  # said already
+    async with house.database.session() as session:
+        await keyring.learn(session)
     findings = []
     for one in sealed:
         try:
-            master_key.unwrap(TenantSlug(one.slug), one.wrapped_key or b"")
+            keyring.opened(TenantSlug(one.slug), one.wrapped_key or b"")
         except FleetPromptError as error:
             findings.append(fail("tenant key", error.what, error.advice, one.slug))
     return findings or [ok("tenant keys", f"the master key opens all {len(sealed)}")]

@@ -53,7 +53,7 @@ async def _in_house(
     for finding in await database.check_orphans(house, None if org is None else {org}, mend=mend):
         yield finding
     organizations = await _organizations(house, org)
-    for finding in (*database.check_tenants(organizations), *database.check_keys(house, organizations)):
+    for finding in (*database.check_tenants(organizations), *await database.check_keys(house, organizations)):
         yield finding
     yield await work.check_workers(house)
     yield await transport.check_broker(house)

@@ -9,10 +9,11 @@ from fleetprompt.model.grant import Grant
 from fleetprompt.model.installation import Credential, Installation, InstallationCursor, InstallationHealth
 from fleetprompt.model.job import Job, Schedule, Worker
 from fleetprompt.model.mail import MailChunk, MailName, MailParticipant, SuppressedAddress
+from fleetprompt.model.master_key import ReplacedMasterKey
 from fleetprompt.model.organization import Connection, Membership, Organization, User
 from fleetprompt.model.package import Package, PackageVersion, Skill
-from fleetprompt.model.plan import Plan
 from fleetprompt.model.people import ApiKey, Attempts, Identity, OneTimeCode, WebSession
+from fleetprompt.model.plan import Plan
 from fleetprompt.model.secret_link import SecretLink
 from fleetprompt.model.signal import Signal, SignalRaw
 from fleetprompt.model.workflow import Workflow, WorkflowRun, WorkflowStep, WorkflowVersion
@@ -47,6 +48,7 @@ __all__ = [
     "PackageVersion",
     "Plan",
     "PublicBase",
+    "ReplacedMasterKey",
     "Schedule",
     "SecretLink",
     "Signal",

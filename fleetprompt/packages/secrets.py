@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, select
 
-from fleetprompt.credentials import MasterKey, SealBroken, Secret, TenantKey
+from fleetprompt.credentials import Keyring, MasterKey, SealBroken, Secret, TenantKey
 from fleetprompt.database.engine import Database
 from fleetprompt.kernel.errors import NotFound
 from fleetprompt.kernel.ids import TenantSlug, new_id
@@ -28,7 +28,7 @@ class Vault:
 
     def __init__(self, database: Database, master_key: MasterKey) -> None:
         self._database = database
-        self._master_key = master_key
+        self._keyring = Keyring(master_key)
         self._keys: dict[TenantSlug, TenantKey] = {}
         self._unwrapping = asyncio.Lock()
 
@@ -43,27 +43,29 @@ class Vault:
             return self._keys[tenant]
         async with self._unwrapping:
             if tenant not in self._keys:
-                self._keys[tenant] = self._master_key.unwrap(tenant, await self._wrapped(tenant))
+                self._keys[tenant] = await self._of_registry(tenant)
             return self._keys[tenant]
 
-    async def _wrapped(self, tenant: TenantSlug) -> bytes:
+    async def _of_registry(self, tenant: TenantSlug) -> TenantKey:
         async with self._database.session() as session:
             query = select(Organization).where(Organization.slug == tenant).with_for_update()
             organization = await session.scalar(query)
             if organization is None:
                 raise NotFound(f"There is no organization {tenant!r}.", "See: fleetprompt org list")
             if organization.wrapped_key is None:
-                organization.wrapped_key = self._master_key.wrap(TenantKey.new(tenant))
-            return organization.wrapped_key
+                key = TenantKey.new(tenant)
+                organization.wrapped_key = await self._keyring.wrap_new(session, key)
+                return key
+            return await self._keyring.unwrap(session, tenant, organization.wrapped_key)
 
     async def _current_key(self, session: TenantSession) -> TenantKey:
         """As it is now: while we ran, the organization may have been removed, and one of its name made or imported."""
         async with in_registry(session):
             query = select(Organization.wrapped_key).where(Organization.slug == session.tenant)
             wrapped = await session.scalar(query)
-        self._keys.pop(session.tenant, None)
-        if wrapped is not None:
-            self._keys[session.tenant] = self._master_key.unwrap(session.tenant, wrapped)
+            self._keys.pop(session.tenant, None)
+            if wrapped is not None:
+                self._keys[session.tenant] = await self._keyring.unwrap(session, session.tenant, wrapped)
         return await self.key_of(session.tenant)
 
     async def store(
