@@ -104,7 +104,7 @@ async def test_who_runs_with_the_former_key_goes_on_until_it_is_finished(
     assert await read(house, running, ACME, one) == "before"  # what it has opened it keeps
     await create_organization(house.database, INITECH)
     with pytest.raises(WrongMasterKey, match="was replaced"):
-        await kept(house, asleep, INITECH, "behind its back")
+        await asleep.key_of(INITECH)
     assert await read(house, fresh, INITECH, await kept(house, fresh, INITECH, "new")) == "new"
 
 
