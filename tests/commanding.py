@@ -118,6 +118,13 @@ class Office:
         token: str = await until(found)
         return token
 
+    async def tables_with(self, word: str) -> list[str]:
+        """Those of acme in which a word stands."""
+        found = "select tablename as name from pg_tables where schemaname = 'org_acme'"
+        names = [row["name"] for row in await self.stage.base.tenant_rows(ACME, found)]
+        holds = "select 1 from {} t where to_jsonb(t)::text like '%' || $1 || '%'"
+        return [name for name in names if await self.stage.base.tenant_rows(ACME, holds.format(name), word)]
+
     async def nothing_of_globex(self) -> None:
         """The other tenant saw nothing."""
         for table in ("plans", "directives", "signals", "installations", "secret_links"):
@@ -152,9 +159,9 @@ def code_in(text: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def office() -> AsyncIterator[Office]:
-    """The chat is installed; nothing runs."""
-    async with connected_house() as stage:
+async def office(key: bytes | None = None) -> AsyncIterator[Office]:
+    """The chat is installed; nothing runs. key: see `connected_house`."""
+    async with connected_house(key) as stage:
         installation = await stage.adopt()
         people = {name: stage.server.create_user(name) for name in ("olga", "mia", "sam")}
         for one in people.values():

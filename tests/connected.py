@@ -165,10 +165,10 @@ def build_house(base: Base, settings: Settings = QUICK, key: bytes | None = None
 
 
 @contextlib.asynccontextmanager
-async def connected_house() -> AsyncIterator[Stage]:
-    """Two tenants, no installation yet."""
+async def connected_house(key: bytes | None = None) -> AsyncIterator[Stage]:
+    """Two tenants, no installation yet. key: the master key, where another process needs it too."""
     async with fresh_house() as base, SandboxMattermost() as server:
-        house = build_house(base)
+        house = build_house(base, key=key)
         register_packages(house)
         register_commands(house)
         connectors = register_connectors(house)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fleetprompt.connectors.register
+import fleetprompt.packages.commands.register
 import fleetprompt.packages.register
 import fleetprompt.runtime.llm.wire
 import fleetprompt.runtime.register
@@ -10,6 +11,7 @@ import tests.weather
 
 LOADED = (
     fleetprompt.connectors.register,
+    fleetprompt.packages.commands.register,
     fleetprompt.packages.register,
     fleetprompt.runtime.llm.wire,
     fleetprompt.runtime.register,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -26,7 +27,7 @@ async def desk() -> AsyncIterator[Office]:
         yield made
 
 
-async def hear(desk: Office, text: str, author: dict[str, str] | None = None, **more: object) -> UUID:
+async def hear(desk: Office, text: str, author: dict[str, str] | None = None, **more: Any) -> UUID:
     """A message of the chat as the connector stores it, in a thread of its own; its handlers are on their way."""
     root = new_id().hex[:26]
     async with desk.stage.house.tenancy.session(ACME) as session:
@@ -37,7 +38,7 @@ async def hear(desk: Office, text: str, author: dict[str, str] | None = None, **
         conversation.thread_id = desk.stage.server.post(desk.olga, desk.stage.support, text).id
         session.add(conversation)
         await session.flush()
-        payload = {
+        payload: dict[str, Any] = {
             "external_id": root,
             "author": author or {"id": desk.olga.id, "kind": "person", "name": "olga"},
             "place": {
@@ -106,12 +107,8 @@ async def test_a_link_for_a_secret_goes_to_the_person_alone_and_stands_in_no_tab
     found = LINK.search(post.message)
     assert found is not None
     assert desk.said.count(post.message) == 1
-    tables = await desk.stage.base.tenant_rows(
-        ACME, "select tablename from pg_tables where schemaname = 'org_acme'"
-    )
-    for table in (row["tablename"] for row in tables):
-        rows = await desk.stage.base.tenant_rows(ACME, f"select to_jsonb(t)::text as row from {table} t")
-        assert not any(found[1] in row["row"] for row in rows), table
+    assert await desk.tables_with(found[1]) == []
+    assert "directives" in await desk.tables_with("bot_token")
     await desk.nothing_of_globex()
 
 

@@ -43,4 +43,7 @@ async def test_an_owner_installs_a_package_in_the_thread_and_hands_its_secret_ov
         assert office.said.count(done) == 1
         finished = "select 1 from plans where finished_at is not null and error is null"
         assert await until(lambda: stage.base.tenant_rows(ACME, finished))
+        echo = "select 1 from messages m join conversations c on c.id = m.conversation_id where c.channel_kind = 'direct'"
+        assert await until(lambda: stage.base.tenant_rows(ACME, echo))
+        assert await office.tables_with(token) == []
         await office.nothing_of_globex()
