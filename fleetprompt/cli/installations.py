@@ -62,9 +62,11 @@ def _health(one: Status) -> dict[str, Any]:
         "waiting": one.waiting and f"{one.waiting} directives",
         "stuck": one.stuck and f"{one.stuck} directives failed or of unknown outcome",
         "paused until": one.blocked_until and output.when(one.blocked_until),
+        "look at it": "without a connection for too long" if one.stale else None,
         "error": one.error,
         "last error": one.last_error and f"{one.last_error} ({output.when(one.last_error_at)})",
         "what to do": one.remedy,
+        "in 30 days": "; ".join(f"{each.count} times: {each.title}" for each in one.value if each.count),
     }
 
 

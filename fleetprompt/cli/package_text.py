@@ -33,6 +33,9 @@ def _sections(one: PackageInfo) -> Iterator[tuple[str, list[str]]]:
         "Secrets": [f"{c['key']}: {c['title']}. {c['verify']}" for c in one.credentials],
         "Settings": _settings(one.config["schema"]),
         "Costs": [one.limits["cost"]],
+        "Limits": list(_limits(one.limits)),
+        "Health": [f"{one.health['probe']}{_stale(one.health['stale_after_s'])}"],
+        "Of use when": [f"{event['title']} ({event['signal']})" for event in one.value],
         "When it goes": [f"removed: {row}" for row in one.uninstall["removes"]]
         + [f"kept: {row}" for row in one.uninstall["keeps"]],
         "Versions": [
@@ -43,13 +46,34 @@ def _sections(one: PackageInfo) -> Iterator[tuple[str, list[str]]]:
     return ((title, rows) for title, rows in sections.items() if rows)
 
 
+LIMITS = {
+    "requests_per_second": "{} requests a second; its settings say how many in fact",
+    "burst": "{} of them at once",
+    "outbound_per_day": "{} sent a day; its settings say how many in fact",
+    "max_installations": "{} installations in an organization",
+}
+
+
+def _limits(limits: dict[str, Any]) -> Iterator[str]:
+    for name, words in LIMITS.items():
+        if limits[name] is not None:
+            number = limits[name]
+            yield f"at most {words.format(int(number) if number == int(number) else number)}"
+
+
+def _stale(after_s: int | None) -> str:
+    return "" if after_s is None else f" Worth a look after {after_s} s without a connection."
+
+
 def _named(part: dict[str, Any]) -> str:
     return f"{part.get('name') or part['connector']}: {part.get('title') or part['purpose']}"
 
 
 def _permission(one: dict[str, Any]) -> str:
     optional = "" if one["required"] else " (optional)"
-    return f"{one['access']} {one['scope']}{optional}, risk {one['risk']}, {one['data']}: {one['reason']}"
+    asks = {"never": "", "tainted": ", asks after strangers' text", "always": ", asks each time"}
+    what = f"{one['access']} {one['scope'].removesuffix(':' + one['access'])}{optional}"
+    return f"{what}, risk {one['risk']}, {one['data']}{asks[one['approval']]}: {one['reason']}"
 
 
 def _settings(schema: dict[str, Any]) -> list[str]:

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from fleetprompt.packages.look import Status
 
 AVAILABLE = ("package", "version", "about", "settings", "secrets")
+VALUE = ("signal", "title", "count")
 SETTING = ("name", "required", "about")
 STATUS = (
     "installation_id", "package", "name", "version", "state", "error", "account", "server_version", "config",
     "generation", "is_listened_to", "waiting", "stuck", "error_code", "missing", "blocked", "connection", "since",
     "last_event_at", "backlog", "last_error", "last_error_code", "last_error_at", "remedy", "blocked_until", "grants",
+    "value", "stale",
 )  # fmt: skip
 LINE = ("name", "ok", "detail", "remedy")
 

@@ -27,7 +27,7 @@ from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Installer
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.missing import missing_of, remedy_of, spoken
-from fleetprompt.packages.planning import Chosen, choose_for, require_installer
+from fleetprompt.packages.planning import Chosen, choose_for, refuse_too_many, require_installer
 from fleetprompt.packages.provision import check_provision
 from fleetprompt.packages.settings_schema import check_settings
 from fleetprompt.packages.telling import tell
@@ -70,6 +70,8 @@ async def install(
                 _require_version(existing[0], chosen)
                 await _require_granted(session, existing[0], chosen.manifest, grants)
                 return await _same(house, session, existing[0], settings, secrets, actor)
+            if not existing:
+                refuse_too_many(chosen.manifest, len(await live_installations(session, slug)))
             installation = existing[0] if existing else _new_row(slug, name)
             known = {key: value for key, value in installation.config.items() if _has(chosen, key)}
             _of_version(installation, chosen)

@@ -23,6 +23,7 @@ from fleetprompt.packages.installers import Line
 from fleetprompt.packages.missing import remedy_of
 from fleetprompt.packages.provision import provided_lines
 from fleetprompt.packages.published import find_version, revocations, versions_of
+from fleetprompt.packages.watching import Worth, is_stale, manifest_of, worth
 from fleetprompt.tenancy import TenantSession
 
 STUCK = (DirectiveState.FAILED, DirectiveState.OUTCOME_UNKNOWN)
@@ -42,7 +43,10 @@ FROM_HEALTH = (
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One installation. is_listened_to: a listener holds it now; listens: it has a far side; waiting, stuck: its directives."""
+    """One installation. is_listened_to: a listener holds it now; listens: it has a far side; waiting, stuck: its directives.
+
+    stale: without a connection for longer than its manifest allows.
+    """
 
     installation_id: UUID
     package: str
@@ -70,6 +74,8 @@ class Status:
     remedy: str | None = None
     blocked_until: datetime | None = None
     grants: list[str] = field(default_factory=list)
+    value: list[Worth] = field(default_factory=list)
+    stale: bool = False
     listens: bool = True
 
 
@@ -89,7 +95,25 @@ async def status(house: House, tenant: TenantSlug, package: str | None = None) -
             for installation in await live_installations(session, package)
         ]
     revoked = await revocations(house.tenancy.database)
-    return [_with_revocation(await _status(house, *item), revoked) for item in found]
+    told = [(item, _with_revocation(await _status(house, *item), revoked)) for item in found]
+    return [await _watched(house, tenant, item[0], item[1], one) for item, one in told]
+
+
+async def _watched(
+    house: House,
+    tenant: TenantSlug,
+    installation: Installation,
+    health: InstallationHealth | None,
+    one: Status,
+) -> Status:
+    """With what its manifest says to look at."""
+    manifest = await manifest_of(house, installation)
+    if manifest is None:
+        return one
+    async with house.tenancy.session(tenant) as session:
+        value = list(await worth(session, installation, manifest))
+    stale = is_stale(installation, health, manifest, is_held=one.is_listened_to)
+    return replace(one, value=value, stale=stale)
 
 
 def _with_revocation(one: Status, revoked: Mapping[tuple[str, str], str]) -> Status:

@@ -73,6 +73,16 @@ async def installable(house: House) -> list[Installer]:
     return list(found.values())
 
 
+def refuse_too_many(manifest: Manifest, installed: int) -> None:
+    """Raises Conflict if an organization has as many installations as the package allows."""
+    most = manifest.limits.max_installations
+    if most is not None and installed >= most:
+        raise Conflict(
+            f"There are {installed} installations of {manifest.slug} already, and it allows {most}.",
+            f"Uninstall one: fleetprompt package uninstall {manifest.slug} --name NAME",
+        )
+
+
 def require_installer(house: House, manifest: Manifest) -> Installer:
     """Raises Conflict if this program lacks the connector that the package binds."""
     if manifest.binds is None:

@@ -7,7 +7,7 @@ differs; what a person changed stays as they left it. All of it belongs to the c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.templates import Wanted, here, wanted
 from fleetprompt.runtime.agents import provided
 from fleetprompt.runtime.agents.manage import list_agents
+from fleetprompt.runtime.agents.provided import AgentTemplate
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.runtime.workflows import provided as provided_workflows
@@ -72,7 +73,7 @@ async def check_provision(
     want = wanted(manifest, here(installation))
     await _check_names(session, want, installation.id)
     _check_scopes(registry, want, manifest)
-    return want
+    return _with_approvals(registry, want, manifest)
 
 
 async def provision(
@@ -199,6 +200,19 @@ def _check_scopes(registry: Registry, want: Wanted, manifest: Manifest) -> None:
                     f"{manifest.label} gives its agent {name}, and does not ask for its scope {tool.scope}.",
                     "Tell the package's author; it cannot be installed like this.",
                 )
+
+
+def _with_approvals(registry: Registry, want: Wanted, manifest: Manifest) -> Wanted:
+    """Where a scope's approval is `always`, its tools ask each time; a person may decide otherwise later."""
+    always = {one.grant for one in manifest.permissions if one.approval == "always"}
+    agents = list[AgentTemplate]()
+    for template in want.agents:
+        known = [registry.tools[name] for name in template.tools if name in registry.tools]
+        asks = {tool.name: "ask" for tool in known if tool.scope in always and tool.directive is not None}
+        given = dict(template.policies)
+        merged = {**dict(given.get("approval") or {}), **asks}
+        agents.append(replace(template, policies={**given, "approval": merged}) if asks else template)
+    return replace(want, agents=tuple(agents))
 
 
 async def _who_names(session: TenantSession, agent: Agent) -> list[str]:

@@ -244,7 +244,8 @@ def _model_call(row: ModelCall) -> Node:
 
 def _tool_call(row: ToolCallRecord) -> Node:
     names = ("step", "index", "side_effect", "directive_id")
-    return Node("tool_call", row.id, row.tool, row.state, row.created_at, row.finished_at, _facts(row, names))
+    facts = {**_facts(row, names), "refusal": row.result if row.state == "refused" else None}
+    return Node("tool_call", row.id, row.tool, row.state, row.created_at, row.finished_at, facts)
 
 
 def _directive(row: Directive) -> Node:

@@ -73,8 +73,9 @@ def _facts(node: Node) -> Iterable[str]:
         yield from _sent(facts)
     if node.kind == "workflow_run":
         yield f"version {facts['version']}" + (f", depth {facts['depth']}" if facts["depth"] > 1 else "")
-    if node.kind in WITH_ERROR and facts.get("error"):
-        yield f"({facts['error']})"
+    why = facts.get("error") if node.kind in WITH_ERROR else facts.get("refusal")
+    if why:
+        yield f"({why})"
     yield str(node.id) if node.kind in WITH_ID else ""
 
 

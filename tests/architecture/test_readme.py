@@ -65,6 +65,7 @@ def test_the_fields_of_nested_objects_are_those_of_the_readme() -> None:
         ("executions show", "tool_call_records"): executions.TOOL_CALL,
         ("package audit", "steps"): package_audit.STEP,
         ("package list", "settings"): packages.SETTING,
+        ("package status", "value"): packages.VALUE,
         ("trace", "roots"): trace.NODE,
         ("workflow run-show", "steps"): workflows.STEP,
     }

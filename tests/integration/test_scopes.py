@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -15,6 +16,8 @@ from fleetprompt.model import Agent, Installation
 from fleetprompt.packages import grants
 from fleetprompt.runtime.agents.manage import set_agent
 from fleetprompt.runtime.directives.decide import approve
+from fleetprompt.runtime.trace import find_trace
+from fleetprompt.runtime.trace_text import trace_lines
 from fleetprompt.tenancy.limits import set_limits
 from tests.connected import until
 from tests.house import ACME
@@ -58,7 +61,7 @@ async def asked(
     return [(row["state"], row["result"]) for row in rows]
 
 
-async def set_policies(play: Stage, name: str = "fleet", **policies: object) -> None:
+async def set_policies(play: Stage, name: str = "fleet", **policies: Any) -> None:
     async with play.house.tenancy.session(ACME) as session:
         await set_agent(session, play.registry, name, OPERATOR, {"policies": policies})
 
@@ -79,6 +82,9 @@ async def test_a_scope_that_nobody_granted_is_denied_and_the_model_and_the_trace
     assert "fleetprompt package configure greeter --grant orders:read" in reason
     assert reason in str(play.stub.requests[-1].json)
     assert play.looked_up == []
+    run = (await play.executions())[-1]
+    traced = await find_trace(play.house.tenancy, ACME, str(run.correlation_id))
+    assert any("refused" in line and reason in line for line in trace_lines(traced))
 
 
 async def test_only_the_grants_of_the_package_that_gave_the_tool_count(play: Stage) -> None:
@@ -203,7 +209,11 @@ async def test_an_agent_may_answer_members_alone(play: Stage) -> None:
 
 
 async def test_a_policy_that_names_no_role_or_no_tool_is_refused(play: Stage) -> None:
-    for policy in ({"initiators": {"orders.hold": "king"}}, {"initiators": {"orders.hodl": "admin"}}):
+    wrong: tuple[dict[str, Any], ...] = (
+        {"initiators": {"orders.hold": "king"}},
+        {"initiators": {"orders.hodl": "admin"}},
+    )
+    for policy in wrong:
         with pytest.raises(InvalidInput):
             await set_policies(play, **policy)
 

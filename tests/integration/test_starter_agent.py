@@ -75,6 +75,8 @@ async def test_it_is_installed_answers_and_sorts(stage: Stage) -> None:
         stage.server.post(stage.dana, stage.support, "My parcel is broken, please call me today.")
         run = await until(lambda: _run(stage), 40)
     assert run["state"] == "succeeded"
+    [status] = await look.status(stage.house, ACME, "starter-agent")
+    assert [(one.title, one.count) for one in status.value] == [("A request was answered.", 2)]
     rows = await stage.base.tenant_rows(
         ACME, "select payload from signals where name = 'tenant.request.sorted'"
     )

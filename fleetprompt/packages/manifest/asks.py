@@ -45,7 +45,10 @@ class CredentialNeed(Part):
 
 
 class QuotaLimits(Part):
-    """What one installation may take. cost: what it costs beyond this service, in words."""
+    """What one installation may take; its settings may ask for less. max_installations: in one organization.
+
+    cost: what it costs beyond this service, in words.
+    """
 
     requests_per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
     burst: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -55,7 +58,7 @@ class QuotaLimits(Part):
 
 
 class Health(Part):
-    """How an operator sees that it works. probe: what is tried; stale_after_s: silence that is worth a look."""
+    """How an operator sees that it works. probe: what is tried; stale_after_s: so long without a connection is worth a look."""
 
     probe: Line
     stale_after_s: Annotated[int, Field(ge=1)] | None = None
