@@ -210,3 +210,22 @@ async def test_a_copied_cookie_opens_nothing_after_the_logout(
     async with town.browser() as thief:
         thief.http.cookies.update(copy)
         assert (await thief.see("/")).url.path == "/login"
+
+
+async def test_a_member_leaves_and_the_last_owner_cannot(town: Pages, browser: Browser, house: House) -> None:
+    await browser.logs_in(address("Ada"))
+    await browser.see("/account")
+    await browser.send("/account/leave", organization="acme")
+    assert (browser.page.status_code, "last active owner" in browser.page.text) == (409, True)
+    async with town.browser() as bobs:
+        await bobs.logs_in(address("Bob"))
+        await bobs.send("/organizations", organization="acme")
+        await bobs.see("/account")
+        await bobs.send("/account/leave", organization="globex")
+        assert bobs.page.status_code == 400
+        await bobs.send("/account/leave", organization="acme")
+        assert heading(bobs) == "Your organizations"
+        assert 'value="acme"' not in bobs.page.text
+        assert 'value="globex"' in bobs.page.text
+    told = await house.tenant_rows(ACME, "select actor_name from signals where name = 'membership.removed'")
+    assert [row[0] for row in told] == ["Bob"]

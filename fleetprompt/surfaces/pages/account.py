@@ -7,9 +7,10 @@ from uuid import UUID
 from litestar import Response, get, post
 
 from fleetprompt.accounts import identities, login, require_member_here
+from fleetprompt.accounts.change import remove
 from fleetprompt.accounts.passwords import MIN_CHARACTERS
 from fleetprompt.kernel.errors import FleetPromptError, InvalidInput, NotFound
-from fleetprompt.runtime.people import fact_teller
+from fleetprompt.runtime.people import fact_teller, membership_teller
 from fleetprompt.surfaces.pages import cookies, forms
 from fleetprompt.surfaces.pages.entering import caller
 from fleetprompt.surfaces.pages.frame import render, see_other
@@ -49,6 +50,20 @@ async def unlink(request: PageRequest) -> Response[str]:
         await require_member_here(session, who.user_id)
         await identities.unlink_own(session, fact_teller(front.registry, who.actor), who.user_id, identity_id)
     return see_other("/account")
+
+
+@post("/account/leave", status_code=200)
+async def leave(request: PageRequest) -> Response[str]:
+    """The last owner cannot: nobody in the organization could mend that."""
+    fields, who, front = await forms.form(request), await person(request), front_of(request)
+    try:
+        if fields.get("organization") != who.tenant:
+            raise InvalidInput(f"To leave, write {who.tenant} into the field.", "You are still a member.")
+        async with front.tenancy.session(who.tenant) as session:
+            await remove(session, membership_teller(front.registry, who.actor), who.user_id)
+    except FleetPromptError as error:
+        return await _page(request, who, error)
+    return see_other("/organizations")
 
 
 @post("/account/password", status_code=200)

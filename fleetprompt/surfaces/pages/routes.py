@@ -26,6 +26,7 @@ PAGES: Final = (
     account.account_page,
     account.unlink,
     account.change_password,
+    account.leave,
     secret.secret_page,
     secret.hand_over,
 )
