@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import socket
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ from typing import Any
 import httpx2
 
 from fleetprompt.connectors.register import register_connectors
-from fleetprompt.credentials import MasterKey, Secret
+from fleetprompt.credentials import Secret
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Installation
 from fleetprompt.packages.commands.register import register_commands
@@ -124,10 +123,10 @@ async def _ready() -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def open_doors() -> AsyncIterator[Doors]:
-    """No worker runs yet. Buttons lead to these doors."""
+async def open_doors(key: bytes | None = None) -> AsyncIterator[Doors]:
+    """No worker runs yet. Buttons lead to these doors. key: the master key, where another process needs it too."""
     async with (
-        office() as made,
+        office(key) as made,
         httpx2.AsyncClient(trust_env=False, timeout=30) as client,
         served(made.stage.house) as url,
     ):
@@ -148,10 +147,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def serve_doors(url: str, key: str, port: int) -> None:
+async def serve_doors(url: str, key: bytes, port: int) -> None:
     """The web process, as a program of its own, until it is killed."""
     async with opened(url) as database:
-        house = build_house(Base(url, database, Tenancy(database)), key=base64.b64decode(key))
+        house = build_house(Base(url, database, Tenancy(database)), key=key)
         register_packages(house)
         register_commands(house)
         connectors = register_connectors(house)
@@ -160,9 +159,3 @@ async def serve_doors(url: str, key: str, port: int) -> None:
                 await asyncio.Event().wait()
         finally:
             await connectors.close()
-
-
-def key_of(house: House) -> str:
-    """The house's master key, for another process."""
-    master: MasterKey = house.vault._master_key
-    return base64.b64encode(master._key).decode()

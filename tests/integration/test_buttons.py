@@ -16,7 +16,7 @@ from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.executions.end import say
 from fleetprompt.runtime.registry import Offer, Speech
 from fleetprompt.sandbox.mattermost import Post, SandboxUser
-from tests.connected import OPERATOR, working
+from tests.connected import OPERATOR, listening, working
 from tests.doors import Doors, open_doors
 from tests.house import ACME, GLOBEX
 
@@ -163,3 +163,15 @@ async def test_without_the_setting_a_post_has_no_buttons() -> None:
         _, post = await asks(doors)
         assert "attachments" not in post.props
         assert post.integrations == {}
+
+
+async def test_a_plan_is_confirmed_by_a_button_of_whoever_asked_for_it() -> None:
+    async with open_doors() as doors, working(doors.office.stage.house), listening(doors.office.stage):
+        await wants_buttons(doors)
+        office, server = doors.office, doors.office.stage.server
+        server.post(office.olga, office.stage.support, "@fleet install proton-mail")
+        plan = await office.answered("confirm P-")
+        [post] = [one for one in server.posts(office.stage.support.id) if one.message == plan]
+        assert "somebody else's" in await presses(doors, office.mia, post, "b1")
+        await presses(doors, office.olga, post, "b1")
+        assert await doors.signals("package.plan.confirmed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from uuid import uuid4
 
 import httpx2
@@ -13,7 +14,7 @@ from fleetprompt.kernel.clock import monotonic_s
 from fleetprompt.runtime.agents.manage import create_agent
 from tests import killing
 from tests.connected import OPERATOR, until, working
-from tests.doors import Doors, free_port, key_of, open_doors, serve_doors, with_slash_token
+from tests.doors import Doors, free_port, open_doors, serve_doors, with_slash_token
 from tests.house import ACME, GLOBEX
 from webhooks.mattermost import ON_IT
 
@@ -116,9 +117,9 @@ async def test_neither_the_token_nor_a_pasted_secret_is_stored() -> None:
 
 @pytest.mark.parametrize("fault", ["door.before_commit", "door.committed"])
 async def test_a_door_that_dies_loses_nothing_that_it_stored_and_doubles_nothing(fault: str) -> None:
-    async with open_doors() as doors:
-        stage, port = doors.office.stage, free_port()
-        key, form = key_of(stage.house), doors.form("whoami")
+    key = os.urandom(32)
+    async with open_doors(key) as doors:
+        stage, port, form = doors.office.stage, free_port(), doors.form("whoami")
         with killing.running(serve_doors, stage.base.url, key, port, fault=fault) as process:
             await _dropped(doors, port, form)
             assert await killing.ended(process) == -9

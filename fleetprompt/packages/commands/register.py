@@ -19,7 +19,7 @@ from fleetprompt.runtime.executions.end import say
 from fleetprompt.runtime.jobs import NewJob
 from fleetprompt.runtime.jobs.follow import follow_up
 from fleetprompt.runtime.jobs.work import Work
-from fleetprompt.runtime.registry import Channel, Handler, JobKind, Speech
+from fleetprompt.runtime.registry import Channel, Handler, JobKind, Offer, Speech
 from fleetprompt.runtime.signals.emit import SYSTEM
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.rows import get
@@ -96,7 +96,7 @@ async def _answer(house: House, work: Work) -> None:
     async with work.step() as session:
         conversation = await get(session, Conversation, signal.conversation_id)
         if text and conversation is not None:
-            await _say(house, session, conversation, asked, text)
+            await _say(house, session, conversation, asked, text, await _offers(session, asked))
         await work.conclude(session)
 
 
@@ -128,8 +128,22 @@ async def _is_answered(session: TenantSession, signal: Signal) -> bool:
     return await session.scalar(query) is not None
 
 
+async def _offers(session: TenantSession, asked: Asked) -> tuple[Offer, ...]:
+    """What a button below the answer says: the confirmation of a plan, by whoever asked for it."""
+    plan = await plans.of_request(session, asked.key)
+    if plan is None or plan.confirmed_at is not None:
+        return ()
+    lasts_s = plans.LASTS.total_seconds()
+    return (Offer("Confirm", f"confirm {plan.code}", "primary", lasts_s, asked.subject),)
+
+
 async def _say(
-    house: House, session: TenantSession, conversation: Conversation, asked: Asked, text: str
+    house: House,
+    session: TenantSession,
+    conversation: Conversation,
+    asked: Asked,
+    text: str,
+    offers: tuple[Offer, ...],
 ) -> None:
     await say(
         session,
@@ -140,6 +154,7 @@ async def _say(
         actor=SYSTEM,
         summary="A command is answered.",
         speech=Speech.NOTICE,
+        offers=offers,
         correlation_id=asked.correlation_id,
         causation_id=asked.causation_id,
         lane=asked.lane,
