@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 from uuid import UUID
 
 from adapters.contract import AuthorKind, Place
 from adapters.proton_mail import Mail, MailReceived
+from fleetprompt.connectors import revoking
 from fleetprompt.connectors.conversations import (
     ConversationKey,
     Projected,
@@ -22,7 +23,7 @@ from fleetprompt.connectors.conversations import (
     save_messages,
 )
 from fleetprompt.connectors.ingest import Source, Told
-from fleetprompt.connectors.proton_mail import names, raw
+from fleetprompt.connectors.proton_mail import names, pasted, raw
 from fleetprompt.connectors.proton_mail.payload import actor_kind, name_of, payload_of
 from fleetprompt.connectors.proton_mail.settings import addresses_in
 from fleetprompt.connectors.proton_mail.threads import Found, Threads
@@ -68,7 +69,7 @@ class MailBatch:
 
     async def store(self, told: Sequence[Told]) -> list[Emitted | None]:
         """The signal of each mail; None for what stands in Sent."""
-        mails = [(source, cast(MailReceived, event)) for source, event in told]
+        mails, taken = pasted.cleaned([(source, cast(MailReceived, event)) for source, event in told])
         known = await self._known([event for _, event in mails])
         read = [event.mail for _, event in mails if event.mail is not None and self._key(event) not in known]
         self._threads = await Threads.read(self._session, self._installation_id, read)
@@ -87,6 +88,11 @@ class MailBatch:
         emitted = iter(await emit_many(self._session, self._registry, news))
         told_of = [None if event.author.kind is AuthorKind.SELF else next(emitted) for _, event in mails]
         await self._keep(mails, placed, told_of)
+        if taken:
+            where = [replace(one, conversation_id=placed[one.number].conversation_id) for one in taken]
+            await revoking.tell(
+                self._session, self._registry, self._installation_id, where, told_of, advise=False
+            )
         return told_of
 
     def _key(self, event: MailReceived) -> str:

@@ -1,0 +1,94 @@
+"""Secrets in mails are taken out before anything is written: of subject and texts, and of the raw mail.
+
+A raw mail is kept as it was fetched, but for this: in headers and texts each such word is overwritten by as many `*`, so
+that all else, attachments too, stays byte for byte. Attachments are not looked into. A token within an address of the
+web is left: newsletters are full of them. Whoever wrote the mail is told nothing by a machine; the fact is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from adapters.contract import AuthorKind
+from adapters.proton_mail import MailLimits, MailReceived
+from adapters.proton_mail.blot import blotted
+from fleetprompt.connectors.ingest import Source
+from fleetprompt.connectors.pasted import Taken
+from fleetprompt.kernel.secret_shapes import REMOVED, Shape, shapes_in
+
+LIMITS: Final = MailLimits()
+ADDRESS_CHARS: Final = 500
+_IN_ADDRESS: Final = re.compile(r"https?://[^\s<>\"]*\Z")
+OF_ADDRESSES: Final = ("jwt", "password", "token")
+
+Told = tuple[Source, MailReceived]
+
+
+def cleaned(told: Sequence[Told]) -> tuple[list[Told], list[Taken]]:
+    """The mails as they may be stored, and what was taken out of which."""
+    clean, taken = list[Told](), list[Taken]()
+    for number, (source, event) in enumerate(told):
+        kept, kinds = without_secrets(event)
+        clean.append((source, kept))
+        if kinds and event.author.kind is not AuthorKind.SELF:
+            taken.append(Taken(number, kept, kinds, None))
+    return clean, taken
+
+
+def without_secrets(event: MailReceived) -> tuple[MailReceived, tuple[str, ...]]:
+    """The mail without them, and their kinds; mostly there are none, and it stays as it is."""
+    mail = event.mail
+    if mail is None:
+        return _unread(event)
+    found = [(text, _meant(text)) for text in (mail.subject, mail.text)]
+    kinds = tuple(dict.fromkeys(one.kind for _, shapes in found for one in shapes))
+    if not kinds:
+        return event, ()
+    words = sorted({text[one.start : one.end] for text, shapes in found for one in shapes}, key=len)
+    clean = replace(
+        mail,
+        subject=_without(mail.subject),
+        text=_without(mail.text),
+        reply=_without(mail.reply),
+        quoted=_without(mail.quoted),
+    )
+    kept = replace(
+        event,
+        mail=clean,
+        text=clean.text,
+        place=replace(event.place, channel_name=clean.subject[:200]),
+        raw=blotted(event.raw, _in_bytes, words, LIMITS),
+    )
+    return kept, kinds
+
+
+def _unread(event: MailReceived) -> tuple[MailReceived, tuple[str, ...]]:
+    """What could not be read is looked through as it is."""
+    raw = blotted(event.raw, _in_bytes, (), LIMITS)
+    return (event, ()) if raw == event.raw else (replace(event, raw=raw), ("unread",))
+
+
+def _without(text: str) -> str:
+    pieces, place = [], 0
+    for one in _meant(text):
+        pieces += [text[place : one.start], REMOVED]
+        place = one.end
+    return "".join([*pieces, text[place:]])
+
+
+def _meant(text: str) -> list[Shape]:
+    """Those that a person would call a secret."""
+    return [one for one in shapes_in(text) if not _is_of_address(text, one)]
+
+
+def _is_of_address(text: str, one: Shape) -> bool:
+    before = text[max(0, one.start - ADDRESS_CHARS) : one.start]
+    return one.kind in OF_ADDRESSES and _IN_ADDRESS.search(before) is not None
+
+
+def _in_bytes(data: bytes) -> list[tuple[int, int]]:
+    """Latin-1 has one character for each byte."""
+    return [(one.start, one.end) for one in _meant(data.decode("latin-1"))] if shapes_in(data) else []
