@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import or_, select
 
 from fleetprompt.model import Plan, Signal
+from fleetprompt.model.states import AgentState
 from fleetprompt.packages import look
 from fleetprompt.packages.commands.consent import consent_lines
 from fleetprompt.packages.commands.context import Context, in_chat
@@ -15,6 +16,7 @@ from fleetprompt.packages.commands.verbs import VERBS
 from fleetprompt.packages.info import describe, find_packages
 from fleetprompt.packages.look import Status
 from fleetprompt.packages.published import find_version
+from fleetprompt.runtime.agents.manage import list_agents
 from fleetprompt.runtime.trace import find_trace
 from fleetprompt.runtime.trace_text import trace_lines
 
@@ -30,8 +32,16 @@ async def help_(context: Context) -> str:
     if verb is not None:
         who = f" For {verb.role}s and above." if verb.role else ""
         return f"{verb.usage_text}: {verb.about}{who}"
+    async with context.session() as session:
+        agents = await list_agents(session)
+    who = [
+        f"- `{agent.name}`: {agent.purpose or 'answers'}"
+        for agent in agents
+        if agent.state == AgentState.ACTIVE
+    ]
     lines = [f"- {verb.usage_text}: {verb.about}" for verb in VERBS.values()]
-    return "\n".join(["Whatever is none of these is a request to the agent.", *lines])
+    asked = ["**Ask an agent** whatever is no command:", *who] if who else ["There is no agent to ask yet."]
+    return "\n".join([*asked, "**Commands**", *lines])
 
 
 async def whoami(context: Context) -> str:
