@@ -113,7 +113,8 @@ def judge_installation(one: Status, org: str) -> Finding:
     if one.blocked is not None:
         return fail(check, f"{one.state}: {one.error}", advice.replace("--org ...", f"--org {org}"), org)
     if one.state in (InstallationState.FAILED, InstallationState.NEEDS_CONFIG):
-        return fail(check, f"{one.state}: {one.error or 'see its status'}", configure, org)
+        mending = (one.remedy or configure).replace("--org ...", f"--org {org}")
+        return fail(check, f"{one.state}: {one.error or 'see its status'}", mending, org)
     if one.state != InstallationState.INSTALLED:
         return ok(check, one.state, org)
     if not one.is_listened_to:

@@ -30,7 +30,7 @@ from fleetprompt.packages.published import (
 from fleetprompt.packages.resolve import Candidate, resolve
 from fleetprompt.packages.settings_schema import settings_model
 
-PRESENT = (InstallationState.INSTALLED, InstallationState.DISABLED)
+PRESENT = (InstallationState.INSTALLED, InstallationState.DISABLED, InstallationState.UPGRADING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,17 @@ async def choose_for(house: House, tenant: TenantSlug, package: str) -> Chosen:
     manifest = published.verified()
     refuse_platform(manifest)
     installer = require_installer(house, manifest)
+    await require_needs(house, tenant, manifest)
+    return Chosen(manifest, published.row.digest, installer, version is not None)
+
+
+async def require_needs(house: House, tenant: TenantSlug, manifest: Manifest) -> None:
+    """Raises Conflict if something that it needs is not installed."""
     if manifest.requires:
         async with house.tenancy.session(tenant) as session:
             rows = await live_installations(session)
         installed = {row.package: row.version for row in rows if row.state in PRESENT}
         _require_all(await plan(house.tenancy.database, manifest, installed), tenant)
-    return Chosen(manifest, published.row.digest, installer, version is not None)
 
 
 async def installable(house: House) -> list[Installer]:

@@ -92,7 +92,9 @@ async def upgrade(
             "grant": list(grants),
         }
         reason = consent_reason(planned) if planned.wider and not consent else None
-        return await _ask(house, session, installation, "upgrade", actor, more, reason)
+        # Whoever consents, or brings secrets, is not answered with the directive of somebody who did not.
+        own = f":{'asks' if reason else 'goes'}:{label if secrets else ''}"
+        return await _ask(house, session, installation, "upgrade", actor, more, reason, own)
 
 
 async def plan_upgrade(
@@ -134,7 +136,7 @@ async def rollback(house: House, tenant: TenantSlug, package: str, *, actor: Act
             "to_digest": target.digest,
             "number": former.number,
         }
-        return await _ask(house, session, installation, "rollback", actor, more, None)
+        return await _ask(house, session, installation, "rollback", actor, more)
 
 
 def consent_reason(planned: UpgradePlan) -> str:
@@ -217,10 +219,11 @@ async def _ask(
     verb: str,
     actor: Actor,
     more: Mapping[str, Any],
-    reason: str | None,
+    reason: str | None = None,
+    own: str = "",
 ) -> Asked:
-    """One directive for each target and state of the installation."""
-    key = f"{installation.id}:{more['to']}:{digest(more['config'])}:{installation.generation}"
+    """One directive for each target and state of the installation. own: what tells it from others of this target."""
+    key = f"{installation.id}:{more['to']}:{digest(more['config'])}:{installation.generation}{own}"
     asked = await ask(house, session, installation, verb, key, actor, more=more, approval_reason=reason)
     if asked.fresh:
         links = {"correlation_id": asked.id, "causation_id": asked.id}

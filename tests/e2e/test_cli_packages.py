@@ -76,6 +76,20 @@ async def test_an_installation_from_first_to_last() -> None:
             await run.ok("package", verb, "mattermost", *org)
             assert (await run.ok("package", "status", *org, "--json")).row["state"] == state
         changed = ("package", "configure", "mattermost", *org, "--set", "max_posts_per_answer=3")
+        dry, newest, former, record = await asyncio.gather(
+            run.ok(*changed, "--dry-run"),
+            run("package", "upgrade", "mattermost", *org),
+            run("package", "rollback", "mattermost", *org),
+            run.ok("package", "audit", "mattermost", *org, "--json"),
+        )
+        assert dry.out == "  max_posts_per_answer: 8 -> 3\n"
+        assert (newest.code, "is installed here already" in newest.err) == (1, True)
+        assert (former.code, "has no former version here" in former.err) == (1, True)
+        assert [(row["what"], row["state"]) for row in record.rows] == [
+            ("install", "succeeded"),
+            ("disable", "succeeded"),
+            ("enable", "succeeded"),
+        ]
         await run.ok(*changed, "--set", 'allowed_bots=["buildbot"]')
         config = (await run.ok("package", "status", *org, "--json")).row["config"]
         assert (config["max_posts_per_answer"], config["allowed_bots"]) == (3, ["buildbot"])

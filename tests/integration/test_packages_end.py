@@ -16,7 +16,10 @@ from fleetprompt.model import Installation
 from fleetprompt.packages import lifecycle, look, purging, withdrawing
 from fleetprompt.packages.publishing import publish
 from fleetprompt.runtime.jobs import NewJob, enqueue
+from fleetprompt.runtime.jobs.work import Work
+from fleetprompt.tenancy import Fence
 from tests.connected import OPERATOR, Stage, listening, until, working
+from tests.dying import Killed, dying_at
 from tests.house import ACME
 from tests.manifests import release
 from tests.versions import ended, installed, only, put, told, versions_stage
@@ -85,6 +88,28 @@ async def test_nothing_of_it_is_left_but_its_record_and_in_time_what_was_said(st
     assert (row["purged_at"] is None, row["config"], row["account"]) == (False, {}, "{}")
     assert await tables_with(stage, row["id"]) == RECORDS
     assert (await told(stage))[-1] == "purged"
+
+
+async def test_a_purge_that_dies_is_finished_by_the_next(stage: Stage) -> None:
+    await heard(stage)
+    assert (await uninstall(stage)).succeeded
+    await stage.base.tenant_rows(ACME, "update installations set purge_at = now() - interval '1 s'")
+    work = Work(stage.base.tenancy, ACME, purging.NAME, {}, await a_fence(stage), 8)
+    with dying_at("package.purging"), pytest.raises(Killed):
+        await stage.house.registry.jobs[purging.NAME].run(work)
+    row = await only(stage)
+    assert await tables_with(stage, row["id"]) == RECORDS | {"conversations"}
+    await stage.house.registry.jobs[purging.NAME].run(work)
+    assert await tables_with(stage, row["id"]) == RECORDS
+
+
+async def a_fence(stage: Stage) -> Fence:
+    """Of a job that this process has claimed."""
+    job_id = await stage.base.value(
+        "insert into public.job (id, tenant, kind, args, state, worker, attempt) values"
+        f" (gen_random_uuid(), 'acme', '{purging.NAME}', '{{}}', 'running', 'w', 1) returning id"
+    )
+    return Fence(job_id, 1, "w")
 
 
 async def purge(stage: Stage) -> None:

@@ -6,9 +6,8 @@ ends. Processes that are really killed are in `test_packages_killed_processes`.
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,6 @@ from uuid import UUID
 import pytest
 
 from fleetprompt.credentials import Secret
-from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import Conflict
 from fleetprompt.model.states import all_moves, fault_point
 from fleetprompt.packages import lifecycle, withdrawing
@@ -26,15 +24,12 @@ from fleetprompt.packages.steps import uninstall as uninstalling
 from fleetprompt.runtime.jobs import claim
 from fleetprompt.sandbox.mattermost.records import SandboxUser
 from tests.connected import OPERATOR, Stage
+from tests.dying import Killed, dying_at
 from tests.house import ACME
 from tests.versions import put, versions_stage
 
 BETWEEN = {"requested", "installing", "upgrading", "uninstalling"}
 OLD, NEW = "1.0.0", "1.1.0"
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 @dataclass
@@ -248,21 +243,6 @@ async def dies_and_goes_on(play: Play, scene: Scene, label: str) -> None:
     assert row["state"] == scene.ends, label
     assert row["version"] == scene.version or scene.ends == "failed", label
     await nothing_is_doubled(play, row, scene, label)
-
-
-@contextlib.contextmanager
-def dying_at(point: str) -> Iterator[None]:
-    """The first time that this place is reached."""
-
-    def die(*_: Any) -> None:
-        faults.arm("")
-        raise Killed
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fleetprompt.kernel.faults.os.kill", die)
-        faults.arm(point)
-        yield
-    faults.arm("")
 
 
 async def others_take_over(play: Play) -> None:

@@ -117,6 +117,24 @@ async def test_a_new_secret_of_what_runs_is_tried_then_takes_over(stage: Stage) 
     assert secrets == {"bot_token": Secret(other.token)}
 
 
+async def test_of_two_secrets_that_are_given_at_once_the_later_is_not_said_to_be_in_force(
+    stage: Stage,
+) -> None:
+    asked = await ask(stage, stage.bot.token, server_url=stage.server.url, team="engineering")
+    assert (await run_now(stage.house, ACME, asked.directive_id, 20)).succeeded
+    others = [stage.server.create_user(name, is_bot=True) for name in ("one", "two")]
+    for other in others:
+        stage.server.add_to_channel(other, stage.support)
+    first, second = [await provide(stage, asked, other.token) for other in others]
+    assert (await run_now(stage.house, ACME, first.directive_id, 20)).succeeded
+    late = await run_now(stage.house, ACME, second.directive_id, 20)
+    assert (late.state, late.error_code) == ("failed", "conflict")
+    async with stage.house.tenancy.session(ACME) as session:
+        secrets = await stage.house.vault.read_all(session, asked.installation_id)
+    assert secrets == {"bot_token": Secret(others[0].token)}
+    assert len(await stage.base.tenant_rows(ACME, "select 1 from credentials")) == 1
+
+
 async def test_a_secret_goes_to_an_installation_of_this_organization_that_takes_it(stage: Stage) -> None:
     asked = await ask(stage, server_url=stage.server.url)
     with pytest.raises(InvalidInput, match="bot_token"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fleetprompt.credentials import Secret
 from fleetprompt.kernel.errors import Conflict, InvalidInput
 from fleetprompt.packages import lifecycle, withdrawing
 from fleetprompt.packages.inline import Ended
@@ -79,6 +80,31 @@ async def test_a_version_that_may_do_more_waits_for_consent_while_the_one_there_
 async def test_who_was_shown_the_plan_consents_by_asking(stage: Stage) -> None:
     await put(stage, "1.1.0", permissions=[*VALUES["permissions"], MORE])
     assert (await upgrade(stage, consent=True)).succeeded
+
+
+async def test_who_consents_is_not_answered_with_what_waits_for_consent(stage: Stage) -> None:
+    await put(stage, "1.1.0", permissions=[*VALUES["permissions"], MORE])
+    waiting = await lifecycle.upgrade(stage.house, ACME, "mattermost", actor=OPERATOR)
+    again = await lifecycle.upgrade(stage.house, ACME, "mattermost", actor=OPERATOR)
+    assert again.directive_id == waiting.directive_id
+    assert (await upgrade(stage, consent=True)).succeeded
+    async with stage.house.tenancy.session(ACME) as session:
+        await decide.approve(session, stage.house.registry, waiting.directive_id, OPERATOR)
+    assert (await ended(stage, waiting)).succeeded  # since it is so
+    assert (await told(stage)).count("upgrade.completed") == 1
+
+
+async def test_what_is_rejected_leaves_no_trace_but_its_record(stage: Stage) -> None:
+    await put(stage, "1.1.0", permissions=[*VALUES["permissions"], MORE])
+    before = await only(stage)
+    other = stage.server.create_user("other", is_bot=True)
+    secrets = {"bot_token": Secret(other.token)}
+    asked = await lifecycle.upgrade(stage.house, ACME, "mattermost", actor=OPERATOR, secrets=secrets)
+    async with stage.house.tenancy.session(ACME) as session:
+        await decide.reject(session, stage.house.registry, asked.directive_id, OPERATOR, "No.")
+    assert await only(stage) == before
+    assert len(await stage.base.tenant_rows(ACME, "select 1 from credentials")) == 1
+    assert (await told(stage))[-1] == "upgrade.failed"
 
 
 async def test_consent_is_for_what_was_shown(stage: Stage) -> None:

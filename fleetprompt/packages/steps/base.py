@@ -11,11 +11,12 @@ from sqlalchemy import delete, select, update
 
 from fleetprompt.kernel.errors import Conflict
 from fleetprompt.kernel.secret import Secret
-from fleetprompt.model import Directive, Installation, InstallationCursor, InstallationHealth
+from fleetprompt.model import Credential, Directive, Installation, InstallationCursor, InstallationHealth
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Probe
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.planning import recheck
+from fleetprompt.packages.secrets import STAGED
 from fleetprompt.packages.telling import tell
 from fleetprompt.runtime.directives import EffectTry
 from fleetprompt.runtime.signals import Actor
@@ -124,6 +125,15 @@ def require_generation(installation: Installation, act: Act) -> None:
     """Raises Conflict if somebody changed it since this was asked for."""
     if installation.generation != act.request["generation"]:
         raise Conflict(f"{installation.package} was changed meanwhile.", "Look at it again, then ask again.")
+
+
+async def is_staged(session: TenantSession, act: Act) -> bool:
+    """Whether secrets that came along are still to be put in force: then it has not been done, whoever did the like."""
+    name = Credential.name.endswith(f"{STAGED}{act.request['label']}", autoescape=True)
+    query = select(Credential.id).where(
+        Credential.installation_id == UUID(act.request["installation_id"]), name
+    )
+    return await session.scalar(query.limit(1)) is not None
 
 
 async def start_afresh(session: TenantSession, installation_id: UUID) -> None:

@@ -14,6 +14,7 @@ from fleetprompt.packages.steps.base import (
     Done,
     Tried,
     held,
+    is_staged,
     receipt_of,
     require_generation,
     start_afresh,
@@ -29,9 +30,8 @@ class Configure(Tried):
     async def begin(self, act: Act, session: TenantSession) -> Begun | Done:
         """Nothing changes yet."""
         installation = await held(act, session)
-        if installation.generation == act.request["generation"] + 1 and (
-            installation.config == act.request["config"]
-        ):
+        is_so = installation.config == act.request["config"] and not await is_staged(session, act)
+        if is_so and installation.generation == act.request["generation"] + 1:
             return Done(receipt_of(installation))
         require_generation(installation, act)
         secrets = await act.house.vault.read_all(session, installation.id, label=act.request["label"])

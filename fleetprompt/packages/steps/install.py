@@ -11,6 +11,8 @@ from fleetprompt.packages import directory
 from fleetprompt.packages.default_agent import ensure_agent
 from fleetprompt.packages.failures import MENDED_BY_SETTINGS
 from fleetprompt.packages.house import House
+from fleetprompt.packages.manifest import Manifest
+from fleetprompt.packages.planning import recheck, require_needs
 from fleetprompt.packages.provision import provision
 from fleetprompt.packages.steps.base import Act, Begun, Done, Tried, held, receipt_of, tell_failed, tell_step
 from fleetprompt.runtime.moves import move
@@ -21,6 +23,13 @@ BEGUN = (InstallationState.REQUESTED, InstallationState.INSTALLING)
 
 class Install(Tried):
     """The settings are tried, then everything is there at once."""
+
+    async def check(self, act: Act, installation: Installation) -> Manifest | None:
+        """What it needs may have gone since it was asked for."""
+        manifest = await recheck(act.house.tenancy.database, installation)
+        if installation.state != InstallationState.INSTALLED:
+            await require_needs(act.house, act.effect.tenant, manifest)
+        return manifest
 
     async def begin(self, act: Act, session: TenantSession) -> Begun | Done:
         """Start, unless it is installed."""

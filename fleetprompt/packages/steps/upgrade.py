@@ -30,6 +30,7 @@ from fleetprompt.packages.steps.base import (
     Done,
     Tried,
     held,
+    is_staged,
     receipt_of,
     require_generation,
     start_afresh,
@@ -62,7 +63,7 @@ class Upgrade(Tried):
     async def begin(self, act: Act, session: TenantSession) -> Begun | Done:
         """What runs goes on; what rests is not woken for this."""
         installation = await held(act, session)
-        is_there = installation.version == act.request["to"]
+        is_there = installation.version == act.request["to"] and not await is_staged(session, act)
         if is_there and installation.generation == act.request["generation"] + 1:
             return Done(receipt_of(installation))
         require_generation(installation, act)
