@@ -19,6 +19,7 @@ from fleetprompt.credentials import KEY_FILE
 from tests.command_line import CommandLine, line, staying, stopped
 from tests.database import reachable_directory
 from tests.house import GLOBEX, House, fresh_house
+from tests.visiting import Browser
 
 
 async def test_up_on_an_empty_directory_serves_answers_readyz_and_stops_on_ctrl_c() -> None:
@@ -33,9 +34,22 @@ async def test_up_on_an_empty_directory_serves_answers_readyz_and_stops_on_ctrl_
             await line(up, r"database +embedded, in " + re.escape(str(data_dir)))
             made = await run.ok("org", "create", "acme")  # a second process shares the server
             assert "acme is active" in made.out
+            await _lets_its_owner_in(run, base)
             assert await stopped(up) == 0
         assert (data_dir / KEY_FILE).stat().st_mode & 0o077 == 0
         await _server_is_gone(data_dir)
+
+
+async def _lets_its_owner_in(run: CommandLine, base: str) -> None:
+    owner, password = "ada@acme.example", "a bridge of paper boats"
+    told = (await run.ok("bootstrap", "--org", "acme", "--owner", owner)).out
+    [code] = re.findall(r"Claim code: (\S+)", told)
+    async with httpx2.AsyncClient(base_url=base) as client:
+        browser = Browser(client)
+        await browser.see("/claim")
+        await browser.send("/claim", code=code, password=password, again=password)
+        assert "owner here" in browser.page.text
+        assert "max-age" in (await client.get("/style.css")).headers["cache-control"]
 
 
 async def _server_is_gone(data_dir: Path) -> None:

@@ -27,6 +27,9 @@ REFUSED = [
     ({"METRICS_PORT": "70000"}, "FLEETPROMPT_METRICS_PORT", "65535"),
     ({"MODEL_BASE_URL": f"me:{SECRET}@x/v1"}, "FLEETPROMPT_MODEL_BASE_URL", "https://"),
     ({"FALLBACK_BASE_URL": f"ftp://me:{SECRET}@x"}, "FLEETPROMPT_FALLBACK_BASE_URL", "https://"),
+    ({"PUBLIC_URL": "fleet.example.com"}, "FLEETPROMPT_PUBLIC_URL", "https://"),
+    ({"PUBLIC_URL": f"https://me:{SECRET}@fleet.example.com"}, "FLEETPROMPT_PUBLIC_URL", "https://"),
+    ({"PUBLIC_URL": f"https://fleet.example.com/?a={SECRET}"}, "FLEETPROMPT_PUBLIC_URL", "without a path"),
     ({"ORDER_DESK_URL": f"http://me:{SECRET}@x:port"}, "FLEETPROMPT_ORDER_DESK_URL", "https://"),
 ]
 
@@ -54,3 +57,19 @@ def test_levels_and_formats_are_read_whatever_their_case_and_an_empty_variable_i
     settings = read_settings()
     assert (settings.log_level, settings.log_format) == ("WARNING", "json")
     assert (settings.broker_url, settings.model_base_url) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ({}, "http://127.0.0.1:8420"),
+        ({"HOST": "0.0.0.0", "PORT": "80"}, "http://127.0.0.1:80"),
+        ({"HOST": "::1"}, "http://[::1]:8420"),
+        ({"HOST": "fleet.internal"}, "http://fleet.internal:8420"),
+        ({"HOST": "0.0.0.0", "PUBLIC_URL": "https://fleet.example.com/"}, "https://fleet.example.com"),
+    ],
+)
+def test_pages_have_an_address(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], address: str) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"FLEETPROMPT_{name}", value)
+    assert read_settings().public_address == address
