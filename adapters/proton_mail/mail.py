@@ -64,7 +64,8 @@ class SenderTrust:
 class Bounce:
     """A mail of ours did not arrive, or is late. message_ids: of the mail concerned, forgeable: compare with one's own.
 
-    form: "report" (RFC 3464) or "text". is_permanent: it will not be tried again.
+    form: "report" (RFC 3464) or "text". is_permanent: it will not be tried again. from_mailer: it has no return path, or
+    says that a mail server wrote it; people's mails never do.
     """
 
     form: str
@@ -72,6 +73,7 @@ class Bounce:
     recipients: tuple[str, ...] = ()
     message_ids: tuple[str, ...] = ()
     status: str = ""
+    from_mailer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

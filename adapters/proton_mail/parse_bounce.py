@@ -15,7 +15,9 @@ from adapters.proton_mail.parse_structure import Part
 READ_CHARS: Final = 64 * 1024
 MAX_RECIPIENTS: Final = 100
 _RETURNED: Final = ("message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "message/global")
-_DAEMON = re.compile(r"(?:mailer-?daemon|postmaster|mail-?delivery.*|mdaemon)(?:[+._=-].*)?")
+_DAEMON = re.compile(
+    r"(?:mailer-?daemon|postmaster|mail-?delivery.*|mdaemon|microsoftexchange[0-9a-f]{32})(?:[+._=-].*)?"
+)
 _SUBJECT = re.compile(
     r"undeliver|delivery (?:status )?(?:notification|failure|failed|delayed)|returned mail|failure notice|"
     r"mail delivery|delivery has failed|could not be delivered|not delivered|unzustellbar|non remis|no se pudo entregar",
@@ -34,11 +36,12 @@ def bounce_of(
     root: Part, senders: tuple[Address, ...], text: str, content: Callable[[Part], str]
 ) -> Bounce | None:
     """The bounce that a mail is, or None. content: a part's text. A receipt of reading or arrival is none."""
+    is_daemon = any(_DAEMON.fullmatch(one.address.partition("@")[0]) for one in senders)
+    from_mailer = is_daemon or _has_null_path(root.headers)
     if root.type == "multipart/report":
-        return _report(root, content)
+        return _report(root, content, from_mailer=from_mailer)
     if not _SUBJECT.search(value(root.headers, "Subject")):
         return None
-    is_daemon = any(_DAEMON.fullmatch(one.address.partition("@")[0]) for one in senders)
     if is_daemon or (_has_null_path(root.headers) and _tells_of_failure(root, text[:READ_CHARS])):
         return _plain(root, senders, text[:READ_CHARS], content)
     return None
@@ -53,7 +56,7 @@ def _tells_of_failure(root: Part, text: str) -> bool:
     return bool(_STATUS.search(text)) or any(part.type in _RETURNED for part in root.walk())
 
 
-def _report(root: Part, content: Callable[[Part], str]) -> Bounce | None:
+def _report(root: Part, content: Callable[[Part], str], *, from_mailer: bool) -> Bounce | None:
     status = next((part for part in root.walk() if part.type == "message/delivery-status"), None)
     if status is None:
         return None
@@ -67,6 +70,7 @@ def _report(root: Part, content: Callable[[Part], str]) -> Bounce | None:
         recipients=_recipients([told for name, told in fields if name.endswith("recipient")]),
         message_ids=_returned_ids(root, content),
         status=next((one_line(told)[:20] for name, told in fields if name == "status"), ""),
+        from_mailer=from_mailer,
     )
 
 
@@ -78,7 +82,7 @@ def _plain(root: Part, senders: tuple[Address, ...], text: str, content: Callabl
     named = [one for one in plain_addresses(text) if one not in daemons]
     ids = dict.fromkeys([*_returned_ids(root, content), *_ID.findall(text)])
     not_ids = [one for one in named if f"<{one}>" not in {found.lower() for found in ids}]
-    return Bounce("text", not is_late, _recipients(not_ids), tuple(ids), status[1] if status else "")
+    return Bounce("text", not is_late, _recipients(not_ids), tuple(ids), status[1] if status else "", True)
 
 
 def _recipients(found: list[str]) -> tuple[str, ...]:

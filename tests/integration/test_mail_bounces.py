@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from fleetprompt.kernel.ids import DirectiveId
-from fleetprompt.runtime.directives import decide
+from fleetprompt.runtime.directives import decide, record
+from tests import killing
 from tests.connected import OPERATOR
 from tests.house import ACME
 from tests.mail_stage import DANA, FLEET
 from tests.mailed import Post, post_office, serving
+from tests.serving import serve
 
 REPORT = """From: MAILER-DAEMON@mail.example
 To: {to}
@@ -116,8 +120,96 @@ async def test_a_bounce_of_no_mail_of_ours_changes_nothing() -> None:
             await post.quiet()
             assert await post.rows("select 1 from mail_suppressed") == []
             bounce(post, sent.message_id, TEXT, failed="innocent@elsewhere.example")
+            (told,) = await post.signals("email.bounced")
+            await post.quiet()
+            assert await post.rows("select 1 from mail_suppressed") == []
+            assert (await post.directive("succeeded"))["error_code"] is None
+    assert json.loads(told["payload"])["doubt"] == "other_recipient"
+
+
+FORGED = {
+    "not_from_a_mail_server": REPORT.replace("MAILER-DAEMON@mail.example", "eve@elsewhere.example"),
+    "sender_takes_part": REPORT.replace("MAILER-DAEMON@mail.example", "postmaster@customer.example"),
+    "sender_forged": "Authentication-Results: mail.protonmail.ch; dmarc=fail\n" + REPORT,
+}
+
+
+async def test_bounces_that_anybody_could_have_written_change_nothing_and_are_told() -> None:
+    """Whoever was written to knows the Message-ID."""
+    async with post_office() as post:
+        await post.install(policy="send", cc="all")
+        async with serving(post):
+            post.writes("help", headers=["Cc: postmaster@customer.example"])
+            (sent,) = await post.mails(1)
+            await post.directive("succeeded")
+            for number, form in enumerate(FORGED.values()):
+                bounce(post, sent.message_id, form.replace("report@", f"report{number}@"))
+            told = await post.signals("email.bounced", len(FORGED))
+            await post.quiet()
+            assert await post.rows("select 1 from mail_suppressed") == []
+            await post.directive("succeeded")
+    assert {json.loads(one["payload"])["doubt"] for one in told} == set(FORGED)
+
+
+async def test_a_bounce_that_is_sooner_than_our_own_record_is_not_lost() -> None:
+    """The worker dies when the mail has left, and before it says so."""
+    async with post_office() as post:
+        await post.install(policy="send")
+        post.writes("help")
+        await killing.dies(serve, post.base.url, None, fault="effect.performed")
+        await post.base.rows(
+            "update public.job set lease_until = now() + interval '3 s' where state = 'running'"
+        )
+        (sent,) = post.sent()
+        bounce(post, sent.message_id)
+        async with serving(post):
+            failed = await post.directive("failed")
+            (told,) = await post.signals("email.bounced")
+            (left,) = await post.signals("email.sent")
+            await post.quiet()
+            (address,) = await post.rows("select address from mail_suppressed")
+    assert (failed["error_code"], address["address"]) == ("bounced", DANA)
+    assert left["id"] < told["id"]
+    assert len(post.server.submissions) == 1
+
+
+async def test_what_comes_back_had_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody could tell whether it was sent, until its bounce came."""
+    monkeypatch.setattr(record, "LOOK_UPS", 1)
+    async with post_office() as post:
+        await post.install(policy="send")
+        post.server.arm("smtp_drop_after_data")
+        async with serving(post):
+            post.writes("help")
+            (sent,) = await post.mails(1)
+            post.server.arm("imap_no_to_search", 1000)
+            await post.directive("outcome_unknown")
+            post.server.clear_faults()
+            bounce(post, sent.message_id)
+            failed = await post.directive("failed")
+            await post.quiet()
+    assert failed["error_code"] == "bounced"
+
+
+@pytest.mark.parametrize("fault", ["bounce.told", "bounce.taken_back", "directive.succeeded>failed!"])
+async def test_a_bounce_whose_worker_is_killed_comes_back_once(fault: str) -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        async with serving(post):
+            post.writes("help")
+            (sent,) = await post.mails(1)
+            await post.directive("succeeded")
+            await post.quiet()
+        bounce(post, sent.message_id)
+        await killing.dies(serve, post.base.url, None, fault=fault)
+        with killing.running(serve, post.base.url, None):
+            failed = await post.directive("failed")
             await post.signals("email.bounced")
-            addresses = await post.rows("select address from mail_suppressed")
+            await post.quiet()
+        told = await post.rows("select name from signals where name in ('email.bounced', 'directive.failed')")
+        addresses = await post.rows("select address from mail_suppressed")
+    assert failed["error_code"] == "bounced"
+    assert sorted(row["name"] for row in told) == ["directive.failed", "email.bounced"]
     assert [row["address"] for row in addresses] == [DANA]
 
 
@@ -128,11 +220,8 @@ async def test_of_several_only_those_that_a_bounce_names_are_suppressed() -> Non
             post.writes("help", headers=["Cc: friend@elsewhere.example"])
             (sent,) = await post.mails(1)
             await post.directive("succeeded")
-            bounce(post, sent.message_id, TEXT, failed="forwarded@unheard.example")
-            await post.directive("failed")
-            await post.quiet()
-            assert await post.rows("select 1 from mail_suppressed") == []
             bounce(post, sent.message_id, REPORT, failed="friend@elsewhere.example")
-            await post.signals("email.bounced", 2)
+            await post.signals("email.bounced")
+            await post.quiet()
             addresses = await post.rows("select address from mail_suppressed")
     assert [row["address"] for row in addresses] == ["friend@elsewhere.example"]

@@ -141,11 +141,17 @@ async def _left(session: TenantSession, signal: Signal) -> str | None:
 
 
 async def _came_back(session: TenantSession, signal: Signal) -> str | None:
-    what = "came back" if signal.payload["is_permanent"] else "is late; its server goes on trying"
+    payload = signal.payload
+    look = f"`fleetprompt directives show {payload['directive_id']} --org {session.tenant}`"
+    if payload.get("doubt"):
+        return (
+            f"A mail says that one of ours came back, and is not believed ({payload['doubt']}); nothing was changed. "
+            f"{look}, `fleetprompt signals show {payload['signal_id']} --org {session.tenant}`"
+        )
+    what = "came back" if payload["is_permanent"] else "is late; its server goes on trying"
     return (
-        f"A mail to {', '.join(signal.payload['addresses'])} {what}. "
-        f"`fleetprompt directives show {signal.payload['directive_id']} --org {session.tenant}`, "
-        f"`fleetprompt mail suppressed list --org {session.tenant}`"
+        f"A mail to {', '.join(payload['addresses'])} {what}. "
+        f"{look}, `fleetprompt mail suppressed list --org {session.tenant}`"
     )
 
 
