@@ -66,6 +66,7 @@ def _health(one: Status) -> dict[str, Any]:
         "error": one.error,
         "last error": one.last_error and f"{one.last_error} ({output.when(one.last_error_at)})",
         "what to do": one.remedy,
+        "calls us at": ", ".join(one.addresses),
         "in 30 days": "; ".join(f"{each.count} times: {each.title}" for each in one.value if each.count),
     }
 

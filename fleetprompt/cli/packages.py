@@ -28,7 +28,7 @@ STATUS = (
     "installation_id", "package", "name", "version", "state", "error", "account", "server_version", "config",
     "generation", "is_listened_to", "waiting", "stuck", "error_code", "missing", "blocked", "connection", "since",
     "last_event_at", "backlog", "last_error", "last_error_code", "last_error_at", "remedy", "blocked_until", "grants",
-    "value", "stale",
+    "value", "stale", "addresses",
 )  # fmt: skip
 LINE = ("name", "ok", "detail", "remedy")
 

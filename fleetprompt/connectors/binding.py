@@ -35,8 +35,8 @@ class Binding:
     the mention that leads it. directive: the intent that posts an answer. optional_secrets: it works without them.
     batch: (session, registry, installation) -> what stores events, where they are no chat. start_at_ms: (settings) ->
     from when on, if they say so (unix ms). update, private: the intents that edit what was posted, and that tell one
-    account alone. pressed_at: the path that a button calls, with `{installation}`; "" = no buttons. server_key:
-    (settings) -> whose accounts these are, one spelling for one server.
+    account alone. pressed_at: the path that a button calls, with `{installation}`; "" = no buttons; called_at: those that
+    a person has to give to the far side. server_key: (settings) -> whose accounts these are, one spelling for one server.
     """
 
     package: str
@@ -52,4 +52,5 @@ class Binding:
     update: str = ""
     private: str = ""
     pressed_at: str = ""
+    called_at: tuple[str, ...] = ()
     server_key: Callable[[Mapping[str, Any]], str] | None = None

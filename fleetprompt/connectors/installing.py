@@ -51,5 +51,6 @@ def installer_of(binding: Binding, version: str, about: str) -> Installer:
         probe,
         check,
         optional_secrets=binding.optional_secrets,
+        called_at=binding.called_at,
         since_ms=since_ms,
     )

@@ -63,6 +63,8 @@ class Installer:
     check: Callable[[Mapping[str, Any], Mapping[str, Secret]], Awaitable[Sequence[Line]]]
     """The set-up test; never raises for a refusal."""
     optional_secrets: tuple[str, ...] = ()
+    called_at: tuple[str, ...] = ()
+    """Paths under which the far side may call us, with `{installation}`."""
     listens: bool = True
     since_ms: Callable[[Mapping[str, Any]], int | None] = lambda _: None
     """From when on a first install reads, if the settings say so (unix ms); otherwise from its own moment."""

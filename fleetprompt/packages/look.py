@@ -45,7 +45,7 @@ FROM_HEALTH = (
 class Status:
     """One installation. is_listened_to: a listener holds it now; listens: it has a far side; waiting, stuck: its directives.
 
-    stale: without a connection for longer than its manifest allows.
+    stale: without a connection for longer than its manifest allows. addresses: where its far side may call us.
     """
 
     installation_id: UUID
@@ -76,6 +76,7 @@ class Status:
     grants: list[str] = field(default_factory=list)
     value: list[Worth] = field(default_factory=list)
     stale: bool = False
+    addresses: list[str] = field(default_factory=list)
     listens: bool = True
 
 
@@ -141,7 +142,9 @@ async def _status(
 ) -> Status:
     held = await directory.is_listened_to(house.tenancy.database, installation.id)
     known = {} if health is None else {name: getattr(health, name) for name in FROM_HEALTH}
-    known |= {"grants": grants, "listens": house.installers.find(installation.package).listens}
+    installer, base = house.installers.find(installation.package), house.settings.public_address
+    known |= {"grants": grants, "listens": installer.listens}
+    known["addresses"] = [base + path.format(installation=installation.id) for path in installer.called_at]
     if health is not None:
         known["connection"] = health.state
     if installation.error_code is not None and not known.get("remedy"):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shlex
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,6 +25,7 @@ from tests.readme import Shell, blocks, spans
 from tests.serving import MASTER_KEY
 
 CONNECT = "Connect a real Mattermost"
+SLASH = "The slash command"
 KEEP = "Where the data lies"
 ARCHIVE = "fleetprompt-backup.tgz"
 LIMIT_S = 600  # a dozen starts of the whole program, on a machine that has other things to do
@@ -63,6 +66,17 @@ class Office:
     def ask(self, text: str, root_id: str = "") -> str:
         return self.chat.post(self.dana, self.support, text, root_id=root_id).id
 
+    async def commands(self, shell: Shell, url: str) -> None:
+        """The slash command, made where the README says, works when its block was typed."""
+        said = await shell.run.ok("package", "status", "mattermost", "--org", "acme", "--json")
+        [address] = json.loads(said.out)["addresses"]
+        command = self.chat.create_command(self.dana, "acme", "fleet", url + urlsplit(address).path)
+        [tell] = blocks(SLASH)
+        await shell.ok(tell.replace("SLASH_TOKEN=...", f"SLASH_TOKEN={command.token}"))
+        answer = await self.chat.run_command(self.dana, self.support, "/fleet whoami")
+        assert answer["response_type"] == "ephemeral"
+        assert answer["text"]
+
 
 @contextlib.asynccontextmanager
 async def office() -> AsyncIterator[Office]:
@@ -77,11 +91,10 @@ async def office() -> AsyncIterator[Office]:
 
 
 @contextlib.asynccontextmanager
-async def up(run: CommandLine) -> AsyncIterator[None]:
-    """`make up`, and Ctrl-C."""
+async def up(run: CommandLine) -> AsyncIterator[str]:
+    """`make up`, and Ctrl-C; the address that it serves."""
     async with staying(run, "up") as process:
-        await line(process, r"serves on")
-        yield
+        yield (await line(process, r"serves on (http://[^ ]+)"))[1]
         assert await stopped(process) == 0
 
 
@@ -91,12 +104,13 @@ async def test_connected_backed_up_lost_and_restored_as_the_readme_says() -> Non
     async with office() as here:
         data, new = here.folder / "data", here.folder / "restored"
         shell = here.shell("first", {"FLEETPROMPT_DATA_DIR": str(data)})
-        async with up(shell.run):
+        async with up(shell.run) as url:
             [connect] = blocks(CONNECT)
             said = await shell.ok(connect)
             assert "fail" not in said.out
             thread = here.ask("@fleet help")
             await here.answered(thread)
+            await here.commands(shell, url)
             back_up, restore, *_ = blocks(KEEP)
             assert (await shell.type(back_up)).code != 0  # the database runs
             assert not (shell.folder / ARCHIVE).exists()

@@ -66,5 +66,6 @@ MATTERMOST: Final = Binding(
     update=UPDATE,
     private=DIRECT,
     pressed_at="/webhooks/mattermost/{installation}/action",
+    called_at=("/webhooks/mattermost/{installation}/command",),
     server_key=server_key,
 )
