@@ -70,7 +70,7 @@ def read_settings() -> Settings:
     except ValidationError as error:
         fault = error.errors()[0]
         name = "FLEETPROMPT_" + "_".join(str(part) for part in fault["loc"]).upper()
-        raise InvalidInput(f"{name} cannot be used: {fault['msg']}.", "Mend it, or unset it.") from error
+        raise InvalidInput(f"{name} cannot be used: {fault['msg']}.", "Mend it, or unset it.") from None
 
 
 def operator() -> Actor:

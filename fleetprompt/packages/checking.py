@@ -26,7 +26,7 @@ def checked_config(installer: Installer, config: Mapping[str, Any]) -> dict[str,
     try:
         return model.model_validate(dict(config)).model_dump(mode="json")
     except ValidationError as error:
-        raise InvalidInput(*_words(installer, error)) from error
+        raise InvalidInput(*_words(installer, error)) from None  # the original quotes what was given
 
 
 def accepted_config(installer: Installer, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

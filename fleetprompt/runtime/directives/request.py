@@ -127,6 +127,8 @@ def validated(registry: Registry, name: str, given: Mapping[str, Any]) -> dict[s
         arguments = kind.arguments.model_validate(dict(given)).model_dump(mode="json")
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, fault["loc"])) + ": " + fault["msg"] for fault in error.errors())
-        raise InvalidInput(f"{name} does not take these arguments: {fields}.") from error
+        raise InvalidInput(
+            f"{name} does not take these arguments: {fields}."
+        ) from None  # the original quotes what was given
     cleaned: dict[str, Any] = clean(arguments)  # a model may have written them
     return cleaned
