@@ -1,8 +1,8 @@
 """Who somebody is, by password.
 
 Guesses are counted per account and network, and per network. A stranger who guesses from everywhere at once fills the
-account's own count, which then stops strangers alone: a browser from which its person has logged in before is counted
-for itself, so nobody can be locked out of a browser that they use.
+account's own count: then each network has one try left, and no longer five. A browser from which its person has logged
+in before is counted for itself. So nobody is locked out by what others try elsewhere.
 """
 
 from __future__ import annotations
@@ -106,11 +106,9 @@ async def _buckets(database: Database, user: User | None, address: str, caller: 
     if user is not None and browser is not None and await sessions.is_known(database, user.id, browser):
         return [Bucket("browser", (address, browser.reveal()), PER_BROWSER)]
     network = throttle.network_of(caller.address)
-    return [
-        Bucket("login", (address, network), PER_ACCOUNT_AND_NETWORK),
-        Bucket("network", (network,), PER_NETWORK),
-        Bucket("account", (address,), PER_ACCOUNT),
-    ]
+    is_attacked = await throttle.overflow_s(database, Bucket("account", (address,), PER_ACCOUNT)) is not None
+    most = 1 if is_attacked else PER_ACCOUNT_AND_NETWORK
+    return [Bucket("login", (address, network), most), Bucket("network", (network,), PER_NETWORK)]
 
 
 async def _find(database: Database, address: str) -> User | None:

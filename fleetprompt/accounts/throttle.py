@@ -59,11 +59,17 @@ class TooManyAttempts(FleetPromptError):
 
 async def count(database: Database, *buckets: Bucket) -> None:
     """Count one try in each. Raises TooManyAttempts for the first that is full."""
+    for bucket in buckets:
+        left_s = await overflow_s(database, bucket)
+        if left_s is not None:
+            raise TooManyAttempts(bucket, left_s)
+
+
+async def overflow_s(database: Database, bucket: Bucket) -> float | None:
+    """Count one try; None while there is room for it, else the seconds until there is."""
     async with database.at_once() as connection:
-        for bucket in buckets:
-            row = (await connection.execute(_COUNT, {"key": bucket.key, "window_s": bucket.window_s})).one()
-            if row.tries > bucket.most:
-                raise TooManyAttempts(bucket, row.left_s)
+        row = (await connection.execute(_COUNT, {"key": bucket.key, "window_s": bucket.window_s})).one()
+    return row.left_s if row.tries > bucket.most else None
 
 
 async def forgive(database: Database, *buckets: Bucket) -> None:
