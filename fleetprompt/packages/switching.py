@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from fleetprompt.kernel.errors import Conflict
 from fleetprompt.kernel.ids import InstallationId, TenantSlug
 from fleetprompt.model.states import InstallationState
 from fleetprompt.packages.asking import IN_USE, UNFINISHED, Asked, ask, require_state
+from fleetprompt.packages.blocking import why_blocked
 from fleetprompt.packages.dependents import refuse_needed
 from fleetprompt.packages.find import find_installation
 from fleetprompt.packages.house import House
@@ -12,7 +14,11 @@ from fleetprompt.runtime.signals import Actor
 
 
 async def enable(house: House, tenant: TenantSlug, package: str, *, actor: Actor, name: str = "") -> Asked:
-    """Listen and post again; what was written meanwhile is history."""
+    """Listen and post again; what was written meanwhile is history. Raises Conflict for a version that is revoked."""
+    async with house.tenancy.session(tenant) as session:
+        installation = await find_installation(session, package, name)
+    if installation.blocked is not None:
+        raise Conflict(*why_blocked(package, installation.version, installation.blocked))
     return await _change(house, tenant, package, name, "enable", actor, InstallationState.DISABLED)
 
 

@@ -182,6 +182,8 @@ async def test_a_revoked_version_stops_where_it_runs_until_it_is_upgraded(stage:
         assert "package upgrade mattermost" in (status.remedy or "")
         finding = judge_installation(status, ACME)
         assert (finding.level, "revoked: It leaks" in finding.detail) == (Level.FAIL, True)
+        with pytest.raises(Conflict, match=r"is revoked: It leaks\. Upgrade it"):
+            await lifecycle.enable(stage.house, ACME, "mattermost", actor=OPERATOR)
         await put(stage, "1.1.0")
         asked = await lifecycle.upgrade(stage.house, ACME, "mattermost", actor=OPERATOR)
         assert (await ended(stage, asked)).succeeded
