@@ -90,7 +90,8 @@ async def test_all_is_there_and_goes_on_there(play: Town, tmp_path: Path) -> Non
         assert {levels[name] for name in ("registry", "schemas", "migrations", "tenant keys")} == {"ok"}
         trace = ("trace", signal["id"], "--org", ACME, "--json")
         assert (await there.ok(*trace)).rows == (await here.ok(*trace)).rows
-        again = [post.id for post in play.chat.posts(play.support) if "again" in post.message]
+        asked = [post for post in play.chat.posts(play.support) if post.user_id == play.dana.id]
+        again = [post.id for post in asked if "again" in post.message]
         with killing.running(serving.serve, target.url, play.desk.url):
             await play.answered(*again, play.ask("@fleet help me here"))
         assert play.doubled() == []
