@@ -19,6 +19,7 @@ from fleetprompt.database.embedded import EmbeddedPostgres, default_data_dir
 from fleetprompt.database.engine import Database
 from fleetprompt.database.migrate import migrate_public
 from fleetprompt.kernel import faults
+from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.packages.publishing import publish_first_party
 from fleetprompt.settings import Settings
 from fleetprompt.telemetry import configure_logging, configure_tracing, get_logger, shutdown_tracing
@@ -158,6 +159,15 @@ async def migrate_all(house: House) -> None:
             get_logger(__name__).warning(
                 "tenant not migrated", org=outcome.slug, error=outcome.error, remedy="fleetprompt migrate"
             )
+        else:
+            await _complete_grants(house, outcome.slug)
+
+
+async def _complete_grants(house: House, tenant: TenantSlug) -> None:
+    """Imported here: seldom anything was migrated."""
+    from fleetprompt.packages.grants import complete
+
+    await complete(house.tenancy, tenant)
 
 
 async def _database_url(

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
-from fleetprompt.kernel.errors import InvalidInput
-from fleetprompt.model import Grant
+from fleetprompt.kernel.errors import FleetPromptError, InvalidInput
+from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.model import Grant, Installation
+from fleetprompt.model.states import InstallationState
 from fleetprompt.packages.installers import nearest
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.manifest.asks import Permission
+from fleetprompt.packages.published import find_version
 from fleetprompt.runtime.signals import Actor
-from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy import Tenancy, TenantSession
+
+MIGRATION: Final = Actor("system", "migration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,22 @@ async def granted(session: TenantSession, installation_id: UUID) -> Sequence[Gra
     """All of an installation, by scope."""
     query = select(Grant).where(Grant.installation_id == installation_id).order_by(Grant.scope)
     return list(await session.scalars(query.execution_options(populate_existing=True)))
+
+
+async def complete(tenancy: Tenancy, tenant: TenantSlug) -> None:
+    """What was installed before there were grants was consented to with all that its version asks for."""
+    async with tenancy.session(tenant) as session:
+        without = ~exists().where(Grant.installation_id == Installation.id)
+        alive = Installation.state != InstallationState.UNINSTALLED
+        found = list(await session.scalars(select(Installation).where(without, alive)))
+    for installation in found:
+        try:
+            version = await find_version(tenancy.database, installation.package, installation.version)
+            manifest = version.verified()
+        except FleetPromptError:  # the registry does not have it any more: there is nothing to grant
+            continue
+        async with tenancy.session(tenant) as session:
+            await consent(session, installation.id, manifest, MIGRATION, by_scope(manifest))
 
 
 async def forget(session: TenantSession, installation_id: UUID) -> None:

@@ -28,17 +28,9 @@ ALTER TABLE agents ADD COLUMN installation_id UUID;
 ALTER TABLE agents ADD COLUMN provisioned JSONB;
 """
 
-# What is in use goes on: each installation was consented to with all that its only version so far asks for, and each
-# agent's tools were given by an administrator.
+# What is in use goes on: each agent's tools were given by an administrator. What installations were granted is in their
+# manifests, which a tenant's role cannot read: `fleetprompt.packages.grants.complete` writes it after this.
 GRANTED = """
-INSERT INTO grants (installation_id, scope, required, granted_by)
-SELECT i.id, asked.scope, true, 'system:migration' FROM installations i JOIN (VALUES
-    ('mattermost', 'mattermost.posts:read'), ('mattermost', 'mattermost.posts:write'),
-    ('mattermost', 'mattermost.users:read'), ('mattermost', 'mattermost.channels:read'),
-    ('proton-mail', 'mail.messages:read'), ('proton-mail', 'mail.messages:write'),
-    ('proton-mail', 'mail.attachments:read')
-) AS asked (package, scope) ON asked.package = i.package WHERE i.state <> 'uninstalled';
-
 UPDATE agents SET scopes = ARRAY(
     SELECT DISTINCT needed.scope FROM (VALUES
         ('orders.lookup', 'orders:read'), ('orders.list', 'orders:read'), ('orders.hold', 'orders:write')
