@@ -28,7 +28,7 @@ PAGES: Final = (
     account.change_password,
     account.leave,
     secret.secret_page,
-    secret.hand_over,
+    secret.take_secret,
 )
 
 
