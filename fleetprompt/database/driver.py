@@ -48,6 +48,29 @@ def literal(value: UUID | int | str | None) -> str:
     return f"E'{doubled}'"  # means the same whatever `standard_conforming_strings` says
 
 
+class Prepared:
+    """A statement for scripts, planned once a connection. words: with `$1`, `$2` for its values, of these kinds.
+
+    Nothing of it may depend on whose place the transaction takes: tables are named with their schema.
+    """
+
+    __slots__ = ("made_by", "name")
+
+    def __init__(self, name: str, kinds: str, words: str) -> None:
+        self.name: Final = name
+        self.made_by: Final = f"prepare {name}({kinds}) as {words}"
+        _PREPARED.append(self)
+
+    def __call__(self, *values: UUID | int | str | None) -> str:
+        """The statement with its values, for a transaction that `Driver.begin` began."""
+        return f"execute {self.name}({', '.join(map(literal, values))})"
+
+
+_PREPARED: Final[list[Prepared]] = []
+_MADE: Final = "prepared"
+"""Where a pooled connection notes how many of them it has."""
+
+
 class _Refused(Exception):
     """What the driver said, as the toolkit wraps it: its cause is the driver's own error."""
 
@@ -84,9 +107,15 @@ class Driver:
             raise
         return rows
 
-    async def begin(self, *first: str) -> str:
-        """Begin a transaction, with these as its first statements; returns what the last came to, as `SELECT 1`."""
-        return await self._script("begin", "begin", *first)
+    async def begin(self) -> None:
+        """Begin a transaction."""
+        assert self.connection.sync_connection is not None
+        info = self.connection.sync_connection.info
+        made = info.get(_MADE, 0)
+        if made < len(_PREPARED):
+            await self._script("prepare", *(one.made_by for one in _PREPARED[made:]))
+            info[_MADE] = len(_PREPARED)
+        await self._script("begin", "begin")
 
     async def commit(self, *last: str) -> None:
         """End the transaction, with these as its last statements. Raises DBAPIError when it cannot be committed."""

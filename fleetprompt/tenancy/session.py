@@ -16,7 +16,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from fleetprompt.database.driver import Driver, Sql, literal
+from fleetprompt.database.driver import Driver, Sql
 from fleetprompt.database.engine import SERVED, Database
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError, NotFound
@@ -60,9 +60,17 @@ class TenantSession(AsyncSession):
         return await self.driver.fetch(statement, values)
 
 
-_IS_THERE: Final = Sql("select to_regnamespace(:schema) is not null")
-_CLAIM: Final = "select 1 from public.job where {} for key share"  # lets the heartbeat through, but no reaper
-_CLAIM_AND_END: Final = "delete from public.job where {} returning 1"
+# ruff: noqa: S608 - constants of this very file
+_PLACE: Final = "set_config('role', :role, true), set_config('search_path', :path, true), to_regnamespace(:schema) is not null"
+_HELD: Final = "public.job where id = :id and attempt = :attempt and worker = :worker and state = 'running'"
+_ENTER: Final = Sql(f"select {_PLACE}")
+_ENTER_FENCED: Final = Sql(
+    f"with claim as (select 1 from {_HELD} for key share)"  # lets the heartbeat through, but no reaper
+    f" select {_PLACE}, (select count(*) from claim)"
+)
+_ENTER_FINISHING: Final = Sql(
+    f"with claim as (delete from {_HELD} returning 1) select {_PLACE}, (select count(*) from claim)"
+)
 
 
 class Tenancy:
@@ -98,40 +106,29 @@ class Tenancy:
 
 
 async def _enter(session: TenantSession, fence: Fence | None, finish: bool) -> None:
-    """Begin, and take the tenant's place, in one round trip."""
-    driver, schema = session.driver, schema_name(session.tenant)
+    driver = session.driver
     assert driver.connection.sync_connection is not None
     driver.connection.sync_connection.info.setdefault(SERVED, set()).add(session.tenant)
+    await driver.begin()
     try:
-        entered = await driver.begin(_entry(session.tenant, schema, fence, finish))
+        [row] = await driver.fetch(*_entry(session.tenant, fence, finish))
     except DBAPIError as error:
         if "does not exist" in str(error.orig) and "role" in str(error.orig):
             raise _unknown(session.tenant) from error
         raise
-    if entered == "SELECT 1":
-        return
-    [(is_there,)] = await driver.fetch(_IS_THERE, {"schema": schema})
-    if not is_there:  # roles belong to the whole server: this one is of another database's tenant
+    if not row[2]:  # roles belong to the whole server: this one is of another database's tenant
         raise _unknown(session.tenant)
-    assert fence is not None, "without a claim nothing else is asked for"
-    raise Fenced(f"Job {fence.job_id} is no longer ours.")
+    if fence is not None and row[3] != 1:
+        raise Fenced(f"Job {fence.job_id} is no longer ours.")
 
 
-def _entry(tenant: TenantSlug, schema: str, fence: Fence | None, finish: bool) -> str:
-    """One row if it is done; none where there is no such schema, or the claim is void."""
-    place = (
-        f"select set_config('role', {literal(role_name(tenant))}, true),"
-        f" set_config('search_path', {literal(f'{schema}, pg_temp')}, true){{}}"
-        f" where to_regnamespace({literal(schema)}) is not null"
-    )
+def _entry(tenant: TenantSlug, fence: Fence | None, finish: bool) -> tuple[Sql, dict[str, Any]]:
+    schema = schema_name(tenant)
+    place = {"role": role_name(tenant), "path": f"{schema}, pg_temp", "schema": schema}
     if fence is None:
-        return place.format("")
-    held = (
-        f"id = {literal(fence.job_id)} and attempt = {literal(fence.attempt)}"
-        f" and worker = {literal(fence.worker)} and state = 'running'"
-    )
-    claim = (_CLAIM_AND_END if finish else _CLAIM).format(held)
-    return f"with claim as ({claim}) {place.format(' from claim')}"
+        return _ENTER, place
+    claim = {"id": fence.job_id, "attempt": fence.attempt, "worker": fence.worker}
+    return (_ENTER_FINISHING if finish else _ENTER_FENCED), {**place, **claim}
 
 
 def _unknown(tenant: TenantSlug) -> NotFound:

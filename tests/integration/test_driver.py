@@ -117,7 +117,8 @@ async def test_a_canceled_transaction_leaves_nothing_behind(
 
 async def test_a_transaction_that_nobody_ends_comes_back_to_nobody(house: House) -> None:
     async with house.database.lend() as driver:
-        await driver.begin("select set_config('role', 'r_org_acme', true)")
+        await driver.begin()
+        await driver.fetch(Sql("select set_config('role', 'r_org_acme', true)"), {})
         [(user, _, backend)] = await driver.fetch(WHERE, {})
         assert user == "r_org_acme"
     async with house.database.lend() as driver:

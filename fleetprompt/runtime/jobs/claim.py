@@ -50,6 +50,7 @@ COLUMNS = (
 # `waiting` hops through the index from tenant to tenant, and `due_jobs` (in the migrations) knows which of a tenant's
 # jobs may run: none of one at rest, no more than its limit, of each lane the head alone. Those with the least running
 # come first. One may take all of a claim, which is a part of a worker's slots: with the next it comes last.
+# Numbers and lists stand in subqueries so that the plan does not depend on them, and is not made anew each time.
 _CLAIM = Sql(f"""
 with recursive waiting as (
     (select tenant from public.job where state = 'available' order by tenant limit 1)
@@ -62,10 +63,10 @@ candidate as (
         select w.tenant from waiting w
         left join (select tenant, count(*) as running from public.job where state = 'running' group by tenant) r
             on r.tenant = w.tenant
-        where w.tenant is not null and w.tenant <> all(:sated)
+        where w.tenant is not null and w.tenant <> all(cast((select cast(:sated as text[])) as text[]))
         order by coalesce(r.running, 0), random()) t
     cross join lateral public.due_jobs(t.tenant, :kinds, :limit) as c (id)
-    limit :limit)
+    limit (select cast(:limit as bigint)))
 update public.job set state = 'running', attempt = attempt + 1, worker = :worker,
     lease_until = now() + make_interval(secs => :lease_s)
 from candidate where job.id = candidate.id returning {COLUMNS}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from fleetprompt.database.driver import literal
+from fleetprompt.database.driver import Prepared
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
@@ -23,6 +23,23 @@ if TYPE_CHECKING:
 
 faults.declare({"job.goes_on"})
 _LEAVE_TENANT = "set local role none"
+# The row is held by this transaction's fence. Attempts before the successor's first do not count as its own.
+_CHANGES = {
+    "kind": "text",
+    "args": "jsonb",
+    "position": "bigint",
+    "priority": "bigint",
+    "unique_key": "text",
+    "correlation_id": "uuid",
+    "max_attempts": "bigint",
+}
+_FINISH = Prepared("job_finish", "uuid", "delete from public.job where id = $1")
+_GO_ON = Prepared(
+    "job_go_on",
+    ", ".join(("uuid", *_CHANGES.values())),
+    f"update public.job set {', '.join(f'{name} = ${n}' for n, name in enumerate(_CHANGES, 2))},"  # noqa: S608 - names
+    " last_error = null where id = $1",
+)
 UNKNOWN_WAIT_S = 30.0
 UNKNOWN_WAITS = 20
 
@@ -100,12 +117,12 @@ class Work:
         """
         await session.flush()
         self.successor = await self._next(session)
-        # The row is held by this transaction's fence.
-        session.last += [_LEAVE_TENANT, self._end() if self.successor is None else _go_on(self.successor.row)]
+        session.last.append(_LEAVE_TENANT)
+        if self.successor is None:
+            session.last.append(_FINISH(self.fence.job_id))
+        else:
+            session.last.append(_GO_ON(self.fence.job_id, *(self.successor.row[name] for name in _CHANGES)))
         self.concluding = True
-
-    def _end(self) -> str:
-        return f"delete from public.job where id = {literal(self.fence.job_id)}"  # noqa: S608 - an id
 
     async def _next(self, session: TenantSession) -> Work | None:
         """What this job goes on as. A job that failed before takes one step at a time, so that blame finds its owner."""
@@ -167,13 +184,6 @@ class Work:
             raise Fenced(f"Job {self.fence.job_id} is no longer ours.")
         self.finished = True
         faults.reach("job.finished")
-
-
-def _go_on(row: Mapping[str, Any]) -> str:
-    """Attempts before the successor's first do not count as its own."""
-    names = ("kind", "args", "position", "priority", "unique_key", "correlation_id", "max_attempts")
-    sets = ", ".join(f"{name} = {literal(row[name])}" for name in names)
-    return f"update public.job set {sets}, last_error = null where id = {literal(row['id'])}"  # noqa: S608 - literals
 
 
 def unknown_here(work: Work, what: str) -> Postpone | GiveUp:

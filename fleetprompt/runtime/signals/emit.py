@@ -24,6 +24,7 @@ from fleetprompt.runtime.workflows.match import is_wanted
 from fleetprompt.telemetry import metrics
 from fleetprompt.tenancy import TenantSession
 
+FEW: Final = 2
 ACTOR_KINDS = ("human", "agent", "system", "integration")
 
 
@@ -94,17 +95,19 @@ COLUMNS: Final = {
 _NAMES = ", ".join(COLUMNS)
 _STORED = ", ".join(name for name in COLUMNS if name != "body")
 _ARRAYS = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in COLUMNS.items())
+_VALUES = ", ".join(f":{name}" for name in COLUMNS if name != "body")
+_TOLD = "on conflict (dedupe_key) do nothing returning id, name), kept as (insert into signal_raw (signal_id, body)"
+_FRESH = f"select id, {is_wanted('told.name')} from told"
+_INSERT_ONE = Sql(
+    f"with told as (insert into signals ({_STORED}) values ({_VALUES}) {_TOLD}"
+    f" select id, :body from told where cast(:body as bytea) is not null) {_FRESH}"
+)
 # Sets, not rows: one round trip, whatever the number. In order, so that of equal keys the first is fresh.
-_INSERT = Sql(f"""
-with new as (select * from unnest({_ARRAYS}) with ordinality as new ({_NAMES}, place)),
-told as (
-    insert into signals ({_STORED}) select {_STORED} from new order by place
-    on conflict (dedupe_key) do nothing returning id, name),
-kept as (
-    insert into signal_raw (signal_id, body)
-    select id, new.body from new join told using (id) where new.body is not null)
-select id, {is_wanted("told.name")} from told
-""")
+_INSERT = Sql(
+    f"with new as (select * from unnest({_ARRAYS}) with ordinality as new ({_NAMES}, place)),"
+    f" told as (insert into signals ({_STORED}) select {_STORED} from new order by place {_TOLD}"
+    f" select id, new.body from new join told using (id) where new.body is not null) {_FRESH}"
+)
 
 
 async def emit(session: TenantSession, registry: Registry, new: NewSignal) -> Emitted:
@@ -117,8 +120,7 @@ async def emit_many(session: TenantSession, registry: Registry, news: Sequence[N
     if not news:
         return []
     rows = [_row(SignalId(new_id()), new, _retention(registry, new)) for new in news]
-    columns = {name: [row[name] for row in rows] for name in COLUMNS}
-    fresh: dict[UUID, bool] = {row[0]: row[1] for row in await session.fetch(_INSERT, columns)}
+    fresh = await _stored(session, rows)
     known = await _known(session, [row["dedupe_key"] for row in rows if row["id"] not in fresh])
     told = [(SignalId(row["id"]), new) for row, new in zip(rows, news, strict=True) if row["id"] in fresh]
     jobs = (handler_jobs(registry, signal_id, new, wanted=fresh[signal_id]) for signal_id, new in told)
@@ -128,6 +130,18 @@ async def emit_many(session: TenantSession, registry: Registry, news: Sequence[N
         Emitted(SignalId(row["id"] if row["id"] in fresh else known[row["dedupe_key"]]), row["id"] in fresh)
         for row in rows
     ]
+
+
+async def _stored(session: TenantSession, rows: Sequence[Mapping[str, Any]]) -> dict[UUID, bool]:
+    """Those that are fresh, and whether the tenant's own rows want them.
+
+    One by one where they are few: of a set Postgres makes a new plan each time, which takes longer than the rest.
+    """
+    if len(rows) <= FEW:
+        stored = [row for one in rows for row in await session.fetch(_INSERT_ONE, one)]
+    else:
+        stored = await session.fetch(_INSERT, {name: [row[name] for row in rows] for name in COLUMNS})
+    return {row[0]: row[1] for row in stored}
 
 
 def _count(session: TenantSession, told: Mapping[tuple[str, bool], int]) -> None:
