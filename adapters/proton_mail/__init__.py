@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from adapters.proton_mail.adapter import ProtonMailAdapter
+    from adapters.proton_mail.faults import RefusedAfterData
     from adapters.proton_mail.mail import (
         Address,
         Attachment,
@@ -33,6 +34,7 @@ _PLACES: Final = {
     "SenderTrust": "mail",
     "fields_of": "mail",
     "MailReceived": "normalise",
+    "RefusedAfterData": "faults",
     "FrozenMail": "render",
     "Letter": "render",
     "freeze": "render",
@@ -56,6 +58,7 @@ __all__ = [
     "ProtonMailAdapter",
     "ProtonMailSettings",
     "Quarantine",
+    "RefusedAfterData",
     "SenderTrust",
     "Tls",
     "fields_of",

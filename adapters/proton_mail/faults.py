@@ -41,6 +41,10 @@ MEND_CERTIFICATE = (
 _TIMEOUTS = (TimeoutError, aiosmtplib.SMTPTimeoutError, aioimaplib.CommandTimeout)
 
 
+class RefusedAfterData(OutcomeUnknown):
+    """An error was answered once the mail was there. Bridge says 554 also when Proton has the mail and was slow to say so."""
+
+
 def not_private(protocol: str, why: str) -> Misconfigured:
     """The connection could not be made private, so no credential was sent."""
     return Misconfigured(f"{protocol}: {why}; nothing was sent", advice=MEND_TLS)
@@ -83,5 +87,5 @@ def _lost_or_senseless(error: BaseException, protocol: str) -> AdapterError:
 def translate_sending(error: BaseException) -> AdapterError:
     """One fault after DATA has begun."""
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        return OutcomeUnknown(f"smtp: answered {int(error.code)} after it had the mail")
+        return RefusedAfterData(f"smtp: answered {int(error.code)} after it had the mail")
     return OutcomeUnknown(f"smtp: the connection was lost after the mail ({type(error).__name__})")

@@ -9,6 +9,7 @@ from typing import Final
 from adapters.proton_mail.mail import Attachment, decoded
 from adapters.proton_mail.parse_attachments import attachment
 from adapters.proton_mail.parse_charset import clean_text, to_text
+from adapters.proton_mail.parse_forwarded import forwarded
 from adapters.proton_mail.parse_html import Page, squeezed_lines
 from adapters.proton_mail.parse_reply import split_reply
 from adapters.proton_mail.parse_structure import Part
@@ -60,7 +61,25 @@ class BodyReader:
         if len(others) > self._limits.attachments:
             self._notes.append("attachments_left_out")
         is_unread = self._is_undecrypted(text, attachments)
+        beside = self._forwarded(others)
+        if beside:
+            text, reply = f"{text}\n\n{beside}".strip(), f"{reply}\n\n{beside}".strip()
         return Body(text, reply, quoted, tuple(attachments), is_unread, self._notes)
+
+    def _forwarded(self, others: list[Part]) -> str:
+        """What was forwarded as an attachment, as the sender wants it read. A report's is our own mail, come back."""
+        if self._root.type == "multipart/report":
+            return ""
+        beside, is_cut = forwarded(self._raw, others, self._limits, self._text_of)
+        if is_cut:
+            self._notes.append("forwarded_cut")
+        return clean_text(beside)
+
+    def _text_of(self, raw: bytes, root: Part) -> str:
+        """Of a mail inside this one; what is forwarded in there is an attachment, and no more."""
+        reader = BodyReader(raw, root, self._limits)
+        plain, html, _ = reader._sorted()
+        return reader._shown(plain, html)[0]
 
     def content(self, part: Part) -> str:
         """A part as text, up to the limit of HTML."""

@@ -6,6 +6,8 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 
+import pytest
+
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.packages.inline import run_now
 from fleetprompt.packages.lifecycle import install
@@ -92,10 +94,12 @@ async def test_our_own_limit_of_mails_an_hour_holds_the_next_one_back() -> None:
             await post.mails(3)
 
 
-async def test_who_is_refused_again_and_again_stops_early_and_says_so() -> None:
+@pytest.mark.parametrize("fault", ["smtp_fail_mail", "smtp_fail_data"])
+async def test_who_is_refused_again_and_again_stops_early_and_says_so(fault: str) -> None:
+    """Behind the mail too: it does not stand in Sent, so it was not sent."""
     async with post_office() as post:
-        await post.install(policy="send", retry_delay_s="0.01")
-        post.server.arm("smtp_fail_mail", 50)
+        await post.install(policy="send", retry_delay_s="0.01", look_up_s="0.1")
+        post.server.arm(fault, 50)
         async with serving(post):
             post.writes("help")
             failed = await post.directive("failed")

@@ -1,7 +1,9 @@
 """Carry `email.send` out: send frozen bytes once, look into Sent before repeating, and stop early when refused.
 
 Bridge answers 554 to everything, also to what passes; and whoever repeats in a storm loses the account. So a refusal is
-tried a few times with a growing delay, and our own limits stay under those of Proton.
+tried a few times with a growing delay, and our own limits stay under those of Proton. After a refusal that came behind
+the mail itself Sent is searched at once: what does not stand there was not sent, and counts as any other refusal; so a
+mail that is refused again and again ends as failed, and not as one of which nobody knows.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from adapters.errors import (
     RateLimited,
     Remedy,
 )
-from adapters.proton_mail import FrozenMail
+from adapters.proton_mail import FrozenMail, RefusedAfterData
 from fleetprompt.connectors import breaker, observe
 from fleetprompt.connectors.bulkhead import Bulkhead
 from fleetprompt.connectors.pool import AdapterPool
@@ -78,6 +80,8 @@ class MailEffector:
         try:
             async with self._pool.lend(effect.tenant, way) as adapter:
                 receipt = await adapter.send(_frozen(effect))
+        except RefusedAfterData as error:
+            return await self._refused_after_data(effect, way, error)
         except AdapterError as error:
             return await self._failed(effect, way, error)
         await breaker.note_success(self._tenancy, effect.tenant, way.id)
@@ -90,8 +94,13 @@ class MailEffector:
             return Unclear(way.reason)
         if isinstance(way, RetryIn):
             return way
+        return await self._search(effect, way)
+
+    async def _search(
+        self, effect: EffectTry, installation: Installation
+    ) -> Delivered | Absent | RetryIn | Unclear:
         try:
-            async with self._pool.lend(effect.tenant, way) as adapter:
+            async with self._pool.lend(effect.tenant, installation) as adapter:
                 assert isinstance(adapter, LooksUp)
                 receipt = await adapter.look_up(_frozen(effect))
         except OutcomeUnknown as error:
@@ -137,13 +146,25 @@ class MailEffector:
         if isinstance(error, OutcomeUnknown):
             return Unclear(error.detail)
         if isinstance(error, FarSideFailed):
-            delay_s = float(installation.config.get("retry_delay_s", 30.0)) * 4.0**effect.failures
-            return RetryIn(min(3600.0, delay_s), error.code, _words(error))
+            return RetryIn(_delay_s(effect, installation), error.code, _words(error))
         if isinstance(error, Passing):
             return RetryIn(error.retry_after_s, error.code, _words(error), forgiven=_is_patient(effect))
         if error.remedy is Remedy.ASK_HUMAN:
             return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=_is_patient(effect))
         return Refused(error.code, _words(error))
+
+    async def _refused_after_data(
+        self, effect: EffectTry, installation: Installation, error: RefusedAfterData
+    ) -> Outcome:
+        match await self._search(effect, installation):
+            case Absent():
+                await self._remember(effect, error)
+                observe.sent(effect.tenant, PACKAGE, error.code)
+                return RetryIn(_delay_s(effect, installation), FarSideFailed.code, error.detail)
+            case RetryIn():
+                return Unclear(error.detail)
+            case found:
+                return found
 
     async def _remember(self, effect: EffectTry, error: AdapterError) -> None:
         installation_id = _installation_id(effect)
@@ -177,6 +198,11 @@ def _delivered(receipt: Receipt) -> Delivered:
     return Delivered(
         {"external_id": receipt.external_id, "sent_at_ms": receipt.sent_at_ms, "found": receipt.found}
     )
+
+
+def _delay_s(effect: EffectTry, installation: Installation) -> float:
+    """Until the next try, growing with each that was refused."""
+    return min(3600.0, float(installation.config.get("retry_delay_s", 30.0)) * 4.0**effect.failures)
 
 
 def _words(error: AdapterError) -> str:
