@@ -22,7 +22,7 @@ from fleetprompt.sandbox.mattermost import SandboxUser
 from fleetprompt.sandbox.mattermost.integration_records import SlashCommand
 from fleetprompt.surfaces.web import create_app, serve
 from fleetprompt.tenancy import Tenancy
-from tests.commanding import Office, office
+from tests.commanding import Office, drain, office
 from tests.connected import build_house, until
 from tests.house import ACME
 from tests.house import House as Base
@@ -147,15 +147,27 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def serve_doors(url: str, key: bytes, port: int) -> None:
-    """The web process, as a program of its own, until it is killed."""
+@contextlib.asynccontextmanager
+async def house_on(url: str, key: bytes) -> AsyncIterator[House]:
+    """The house, in a process of its own."""
     async with opened(url) as database:
         house = build_house(Base(url, database, Tenancy(database)), key=key)
         register_packages(house)
         register_commands(house)
         connectors = register_connectors(house)
         try:
-            async with served(house, port):
-                await asyncio.Event().wait()
+            yield house
         finally:
             await connectors.close()
+
+
+async def serve_doors(url: str, key: bytes, port: int) -> None:
+    """The web process, as a program of its own, until it is killed."""
+    async with house_on(url, key) as house, served(house, port):
+        await asyncio.Event().wait()
+
+
+async def work_off(url: str, key: bytes) -> None:
+    """What is due, by a program of its own."""
+    async with house_on(url, key) as house:
+        await drain(house)

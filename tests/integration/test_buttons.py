@@ -169,7 +169,7 @@ async def test_a_plan_is_confirmed_by_a_button_of_whoever_asked_for_it() -> None
     async with open_doors() as doors, working(doors.office.stage.house), listening(doors.office.stage):
         await wants_buttons(doors)
         office, server = doors.office, doors.office.stage.server
-        server.post(office.olga, office.stage.support, "@fleet install proton-mail")
+        server.post(office.olga, office.stage.support, "@fleet configure mattermost follow_threads=true")
         plan = await office.answered("confirm P-")
         [post] = [one for one in server.posts(office.stage.support.id) if one.message == plan]
         assert "somebody else's" in await presses(doors, office.mia, post, "b1")

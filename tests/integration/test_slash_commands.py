@@ -12,9 +12,11 @@ import pytest
 
 from fleetprompt.kernel.clock import monotonic_s
 from fleetprompt.runtime.agents.manage import create_agent
+from fleetprompt.runtime.signals.replay import Chosen, replay
 from tests import killing
+from tests.commanding import drain
 from tests.connected import OPERATOR, until, working
-from tests.doors import Doors, free_port, open_doors, serve_doors, with_slash_token
+from tests.doors import Doors, free_port, open_doors, serve_doors, with_slash_token, work_off
 from tests.house import ACME, GLOBEX
 from webhooks.mattermost import ON_IT
 
@@ -29,7 +31,7 @@ async def test_a_command_does_the_same_as_a_mention_and_only_its_writer_sees_the
         assert "olga" in (await doors.runs("whoami")).lower()
         assert "have to know who you are" in await doors.runs("install proton-mail", office.sam)
         assert "mia" in (await doors.runs("whoami", office.mia)).lower()
-        plan = await doors.runs("install proton-mail")
+        plan = await doors.runs("configure mattermost follow_threads=true")
         assert "confirm P-" in plan
         shown = [post.message for post in server.shown_privately(office.olga)]
         assert plan in shown
@@ -68,6 +70,10 @@ async def test_the_door_answers_at_once_and_the_answer_comes_when_there_is_one()
         async with working(doors.office.stage.house):
             await doors.tells(doors.office.olga, "olga")
             assert (await doors.send(form)).json() == {"response_type": "ephemeral", "text": ON_IT}
+            async with doors.office.stage.house.tenancy.session(ACME) as session:
+                chosen = Chosen(name="chat.*")
+                await replay(session, doors.office.stage.house.registry, chosen, OPERATOR)
+            await drain(doors.office.stage.house)
         assert len(await doors.signals("chat.command.received")) == 1
         assert len(doors.told(doors.office.olga)) == 1
 
@@ -148,3 +154,19 @@ async def _dropped(doors: Doors, port: int, form: dict[str, str]) -> None:
         return False
 
     await until(is_dropped, 30)
+
+
+async def test_a_worker_that_dies_after_it_obeyed_has_obeyed_once() -> None:
+    """Whoever goes on finds what was made, and its code is said once."""
+    key = os.urandom(32)
+    async with open_doors(key) as doors:
+        assert (await doors.send(doors.form("configure mattermost follow_threads=true"))).json()[
+            "text"
+        ] == ON_IT
+        await killing.dies(work_off, doors.office.stage.base.url, key, fault="request.obeyed")
+        assert await doors.signals("chat.request.answered") == []
+        [made] = await doors.office.stage.base.tenant_rows(ACME, "select code from plans")
+        async with working(doors.office.stage.house):
+            await doors.tells(doors.office.olga, f"confirm {made['code']}".lower())
+        assert len(await doors.office.stage.base.tenant_rows(ACME, "select code from plans")) == 1
+        assert len(doors.told(doors.office.olga)) == 1

@@ -6,6 +6,8 @@ press is unsigned; its context is what we signed (`connectors.buttons`), which n
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 import os
@@ -33,6 +35,7 @@ from fleetprompt.tenancy import TenantSession
 PACKAGE: Final = "mattermost"
 COMMAND: Final = "chat.command.received"
 ACTION: Final = "chat.action.received"
+NOT_KNOWN_YET_S: Final = (0.05, 0.2, 0.3)
 _NOBODYS: Final = os.urandom(32).hex()  # compared with where there is no token, so that this takes as long
 
 
@@ -89,6 +92,10 @@ class TooLate(FleetPromptError):
     code = "conflict"
 
 
+class NotKnownYet(TooLate):
+    """It was pressed before the answer to its post was recorded."""
+
+
 async def take_command(house: House, installation_id: UUID, sent: CommandSent, body: bytes) -> Taken:
     """Store a slash command. body: names it, should it come without a trigger. Raises NotOurs, Unavailable."""
     async with in_time():
@@ -107,7 +114,11 @@ async def take_action(house: House, installation_id: UUID, sent: ActionSent, bod
         context = buttons.opened(await house.vault.key_of(tenant), sent.context)
         if context.installation != str(installation_id) or context.channel != sent.channel_id:
             raise NotOurs
-        return await _take_action(house, tenant, installation_id, sent, context, body)
+        for pause_s in NOT_KNOWN_YET_S:
+            with contextlib.suppress(NotKnownYet):
+                return await _take_action(house, tenant, installation_id, sent, context, body)
+            await asyncio.sleep(pause_s)
+        raise NotKnownYet("This button is not known yet.", "Press it again in a moment.")
 
 
 async def _take_action(
@@ -141,7 +152,7 @@ async def _conversation_of(
     )
     found = (await session.execute(query)).one_or_none()
     if found is None or found.directive_id is None:
-        raise TooLate("This button is not known yet.", "Press it again in a moment.")
+        raise NotKnownYet("Its post is not recorded.")
     if str(found.directive_id) != context.directive:
         raise NotOurs
     conversation_id: UUID = found.conversation_id
