@@ -34,13 +34,14 @@ async def help_(context: Context) -> str:
         return f"{verb.usage_text}: {verb.about}{who}"
     async with context.session() as session:
         agents = await list_agents(session)
-    who = [
-        f"- `{agent.name}`: {agent.purpose or 'answers'}"
-        for agent in agents
-        if agent.state == AgentState.ACTIVE
-    ]
+    tools = context.house.registry.tools
+    active = [agent for agent in agents if agent.state == AgentState.ACTIVE]
+    abilities = list[str]()
+    for agent in active:
+        abilities.append(f"- `{agent.name}`: {agent.purpose or 'answers'}")
+        abilities += [f"  - {tools[name].description}" for name in agent.tools if name in tools]
     lines = [f"- {verb.usage_text}: {verb.about}" for verb in VERBS.values()]
-    asked = ["**Ask an agent** whatever is no command:", *who] if who else ["There is no agent to ask yet."]
+    asked = ["**Ask an agent** whatever is no command:", *abilities] if active else ["There is no agent to ask yet."]
     return "\n".join([*asked, "**Commands**", *lines])
 
 
