@@ -18,13 +18,9 @@ from fleetprompt.tenancy import TenantSession
 
 def checked_config(installer: Installer, config: Mapping[str, Any]) -> dict[str, Any]:
     """Validated and complete. Raises InvalidInput."""
-    model: type[BaseModel] = installer.config
-    for name in config:
-        if name not in model.model_fields:
-            advice = nearest(name, model.model_fields)
-            raise InvalidInput(f"{installer.package} has no setting {name!r}.", advice)
+    _require_known(installer, config)
     try:
-        return model.model_validate(dict(config)).model_dump(mode="json")
+        return _validated(installer, config)
     except ValidationError as error:
         raise InvalidInput(*_words(installer, error)) from None  # the original quotes what was given
 
@@ -34,16 +30,26 @@ def accepted_config(installer: Installer, config: Mapping[str, Any]) -> tuple[di
 
     Raises InvalidInput for one that is unknown or cannot be used.
     """
+    _require_known(installer, config)
     try:
-        return checked_config(installer, config), []
-    except InvalidInput as refused:
-        error = refused.__cause__
-        if not isinstance(error, ValidationError):
-            raise
+        return _validated(installer, config), []
+    except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)
         if any(fault["type"] != "missing" for fault in faults):
-            raise
+            raise InvalidInput(*_words(installer, error)) from None
         return dict(config), [str(fault["loc"][0]) for fault in faults]
+
+
+def _require_known(installer: Installer, config: Mapping[str, Any]) -> None:
+    for name in config:
+        if name not in installer.config.model_fields:
+            advice = nearest(name, installer.config.model_fields)
+            raise InvalidInput(f"{installer.package} has no setting {name!r}.", advice)
+
+
+def _validated(installer: Installer, config: Mapping[str, Any]) -> dict[str, Any]:
+    model: type[BaseModel] = installer.config
+    return model.model_validate(dict(config)).model_dump(mode="json")
 
 
 def _words(installer: Installer, error: ValidationError) -> tuple[str, str]:
