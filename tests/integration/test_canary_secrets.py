@@ -180,6 +180,8 @@ async def test_no_canary_is_found_anywhere(scene: Scene) -> None:
         ):
             scene.canaries.hear("post", post.message)
     assert await scene.canaries.in_tables(scene.base) == []
+    await scene.rows("update mail_chunks set body = $1", scene.canaries.values["session"].encode())
+    assert await scene.canaries.in_tables(scene.base) == [("session", "org_acme.mail_chunks")]  # it can be found
 
 
 async def people(scene: Scene) -> UUID:
