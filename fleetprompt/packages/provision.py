@@ -18,6 +18,7 @@ from fleetprompt.model.states import AgentState, WorkflowState
 from fleetprompt.packages import grants
 from fleetprompt.packages.find import live_installations
 from fleetprompt.packages.manifest import Manifest
+from fleetprompt.packages.manifest.checks import find_conflicts
 from fleetprompt.packages.templates import Wanted, here, wanted
 from fleetprompt.runtime.agents import provided
 from fleetprompt.runtime.agents.manage import list_agents
@@ -25,6 +26,7 @@ from fleetprompt.runtime.agents.provided import AgentTemplate
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.runtime.workflows import provided as provided_workflows
+from fleetprompt.runtime.workflows.check import check
 from fleetprompt.runtime.workflows.manage import add_workflow, list_workflows
 from fleetprompt.tenancy import TenantSession
 
@@ -70,9 +72,12 @@ async def check_provision(
 
     Raises Conflict for a name that is taken, InvalidInput for a template that cannot work here.
     """
+    _check_parts(manifest)
     want = wanted(manifest, here(installation))
     await _check_names(session, want, installation.id)
     _check_scopes(registry, want, manifest)
+    for definition in want.workflows:
+        check(registry, definition)
     return _with_approvals(registry, want, manifest)
 
 
@@ -187,6 +192,12 @@ async def _check_names(session: TenantSession, want: Wanted, installation_id: UU
                 f"There is a workflow {found.name!r} already, and this package makes one of that name.",
                 "Give this installation a --name, or archive that workflow first.",
             )
+
+
+def _check_parts(manifest: Manifest) -> None:
+    """As lint does: whoever published it may not have asked. A package reaches for nothing of anybody else's."""
+    for _, problem, advice in find_conflicts(manifest):
+        raise InvalidInput(f"{manifest.label} cannot be used: {problem}", advice)
 
 
 def _check_scopes(registry: Registry, want: Wanted, manifest: Manifest) -> None:

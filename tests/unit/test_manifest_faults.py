@@ -29,6 +29,7 @@ FAULTS = [
     ("name: Greeter", 'name: ""', 'name: ""', "one line"),
     ('platform: ">=0.1.0 <9.0.0"', 'platform: "about 1"', "platform:", "no range"),
     (SKILL, "    - name: ../../etc\n", "../../etc", "This is a path"),
+    ("      skills: [greet]\n", "      skills: [greet]\n      named_by: tine\n", "named_by:", "There is: tone."),
     (SKILL, SKILL + "      titel: Hi\n", "titel:", "Did you mean 'title'?"),
     (SKILL, "    - name: other\n", "skills: [greet]", "There is no skill 'greet' here"),
     ("      instructions: Say hello, once.\n", "", SKILL.strip(), "'instructions' is missing"),
@@ -59,6 +60,37 @@ FAULTS = [
     ("  version: 1\n", "  version: 2\n  migrations:\n    - to: 2\n      steps:\n        - {op: run, key: a}\n",
      "{op: run", "rename"),
 ]  # fmt: skip
+
+
+WORKFLOW = """\
+  workflows:
+    - name: sort
+      title: Sort
+      on: chat.message.received
+      steps:
+        - name: think
+          agent: host
+          input: Sort this.
+"""
+REACHES = [
+    ("agent: host", "agent: fleet", "There is no agent 'fleet' here. There is: host."),
+    ("agent: host\n          input: Sort this.", "directive: email.send", "not among the directives"),
+    (
+        "agent: host\n          input: Sort this.",
+        "directive: email.send\n          installation: proton-mail:sales",
+        "uses the installation of proton-mail, which it does not require",
+    ),
+]
+
+
+@pytest.mark.parametrize(("there", "instead", "said"), REACHES)
+def test_a_workflow_reaches_for_nothing_that_its_package_did_not_ask_for(
+    tmp_path: Path, there: str, instead: str, said: str
+) -> None:
+    text = VALID.replace("signals:\n  consumed", WORKFLOW + "signals:\n  consumed")
+    assert lint(put(tmp_path, text)) == []
+    found = lint(put(tmp_path, text.replace(there, instead)))
+    assert any(said in f"{fault.problem} {fault.advice}" for fault in found), found
 
 
 @pytest.mark.parametrize(("there", "instead", "marked", "said"), FAULTS)
