@@ -63,7 +63,7 @@ def list_(as_json: bool) -> None:
 
     rows = [output.pick(found, FIELDS) for found in in_house(act)]
     columns = ("slug", "name", "state", "schema_revision", "created_at")
-    nothing = "There is no organization yet. Make one: fleetprompt org create SLUG"
+    nothing = "There is no organization yet. Make one: fleetprompt bootstrap --org SLUG --owner EMAIL"
     output.show_rows(rows, columns, as_json=as_json, nothing=nothing)
 
 

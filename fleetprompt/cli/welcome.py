@@ -49,7 +49,7 @@ def greeting(
 def next_step(organizations: Sequence[Organization], connections: Sequence[Connection]) -> str:
     """What is still missing for a first answer."""
     if not organizations:
-        return "fleetprompt org create SLUG"
+        return "fleetprompt bootstrap --org SLUG --owner EMAIL"
     slug = organizations[0].slug
     if not connections:
         return (
