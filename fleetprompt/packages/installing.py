@@ -65,6 +65,8 @@ async def install(
     try:
         async with house.tenancy.session(tenant) as session:
             existing = [one for one in await live_installations(session, slug) if one.name == name]
+            for one in existing:  # another one may be giving it what it waits for
+                await session.refresh(one, with_for_update=True)
             if existing and existing[0].state not in UNFINISHED:
                 await check_agents(session, settings)
                 _require_version(existing[0], chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -74,6 +75,16 @@ async def test_what_is_missing_is_said_and_nothing_runs_until_all_of_it_has_come
         "install.started",
         "install.completed",
     ]
+
+
+async def test_what_two_people_give_at_once_is_all_there(stage: Stage) -> None:
+    await ask(stage)
+    both = await asyncio.gather(
+        ask(stage, stage.bot.token), ask(stage, server_url=stage.server.url, team="engineering")
+    )
+    [last] = [one for one in both if not one.missing]
+    assert (await run_now(stage.house, ACME, last.directive_id, 20)).succeeded
+    assert ((await only(stage))["state"], (await only(stage))["generation"]) == ("installed", 3)
 
 
 async def test_a_setting_that_comes_last_lets_it_go_on_as_well(stage: Stage) -> None:
