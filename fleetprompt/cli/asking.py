@@ -106,7 +106,7 @@ def ask(
             plan.say()
         if dry_run:
             return None, planned(plan)
-        return await _asked(house, tenant, verb, package, name, given)
+        return await record(house, tenant, verb, package, name, given)
 
     asked, ended = in_house(act)
     if as_json:
@@ -119,9 +119,10 @@ def ask(
     sys.exit(0 if ended.succeeded or dry_run else 1)
 
 
-async def _asked(
+async def record(
     house: House, tenant: TenantSlug, verb: str, package: str, name: str, given: Given
 ) -> tuple[Asked, Ended]:
+    """What is asked for, and its end, unless it waits: for settings, or for consent."""
     from fleetprompt.packages import lifecycle
     from fleetprompt.packages.inline import run_now
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from fleetprompt.cli.asking import record
+from fleetprompt.cli.package_plans import plan_of
 from fleetprompt.credentials import Secret
 from fleetprompt.kernel.errors import Conflict, InvalidInput
 from fleetprompt.packages import lifecycle, withdrawing
@@ -92,6 +95,34 @@ async def test_who_consents_is_not_answered_with_what_waits_for_consent(stage: S
         await decide.approve(session, stage.house.registry, waiting.directive_id, OPERATOR)
     assert (await ended(stage, waiting)).succeeded  # since it is so
     assert (await told(stage)).count("upgrade.completed") == 1
+
+
+async def test_the_command_line_shows_the_plan_and_waits_for_consent(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Below the options: a process of its own would not trust the test's key."""
+    steps = [{"op": "map", "key": "team", "values": {"engineering": ""}}]
+    await put(stage, "1.1.0", **migrating(steps), permissions=[*VALUES["permissions"][:3], MORE])
+    given: dict[str, Any] = {"config": {"post_burst": "3"}, "secrets": {}, "grants": (), "consent": False}
+    plan = await plan_of(stage.house, ACME, "upgrade", "mattermost", "", given)
+    assert plan is not None
+    capsys.readouterr()
+    plan.say()
+    assert capsys.readouterr().out.splitlines() == [
+        "  + may mattermost.files:read: Files are read.",
+        "  - may no longer mattermost.channels:read",
+        "  post_burst: 20 -> 3",
+        "  team: engineering -> ",
+    ]
+    assert plan.receipt()["to"] == "1.1.0"
+    house: Any = SimpleNamespace(services=SimpleNamespace(packages=stage.house), tenancy=stage.house.tenancy)
+    asked, end = await record(house, ACME, "upgrade", "mattermost", "", given)
+    assert (end.state, f"directives approve {asked.directive_id} --org acme" in (end.error or "")) == (
+        "awaiting_approval",
+        True,
+    )
+    asked, end = await record(house, ACME, "upgrade", "mattermost", "", {**given, "consent": True})
+    assert end.succeeded
 
 
 async def test_what_is_rejected_leaves_no_trace_but_its_record(stage: Stage) -> None:
