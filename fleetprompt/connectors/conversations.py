@@ -28,19 +28,20 @@ def conversation_key(place: Place, external_id: str) -> ConversationKey:
 
 
 # One round trip: the known ones, a changed channel name taken over, the missing ones made (in order of their keys, so
-# that two who make the same ones do not wait for each other crosswise).
+# that two who make the same ones do not wait for each other crosswise). Each is looked for by itself: joined, Postgres
+# would read all conversations of the installation for a few.
 _FIND = Sql("""
 with place as (
     select * from unnest(cast(:ids as uuid[]), cast(:channel_ids as text[]), cast(:thread_ids as text[]),
         cast(:channel_kinds as text[]), cast(:channel_names as text[]))
         as place (id, channel_id, thread_id, channel_kind, channel_name)),
 found as (
-    select c.id, c.channel_id, c.thread_id, p.channel_name as new_name from place p
-    join conversations c on c.installation_id = :installation_id
-        and c.channel_id = p.channel_id and c.thread_id = p.thread_id),
+    select c.id, p.channel_id, p.thread_id, c.channel_name, p.channel_name as new_name from place p
+    cross join lateral (select id, channel_name from conversations where installation_id = :installation_id
+        and channel_id = p.channel_id and thread_id = p.thread_id limit 1) c),
 renamed as (
     update conversations c set channel_name = f.new_name from found f
-    where c.id = f.id and f.new_name <> '' and f.new_name <> c.channel_name),
+    where c.id = f.id and f.new_name <> '' and f.new_name <> f.channel_name),
 made as (
     insert into conversations (id, installation_id, channel_id, thread_id, channel_kind, channel_name)
     select id, :installation_id, channel_id, thread_id, channel_kind, channel_name from place p
@@ -111,6 +112,13 @@ _ARRAYS = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in COLUMNS.items
 _KNOWN = Sql(
     f"select {_NAMES} from messages where installation_id = :installation_id and external_id = any(:external_ids)"
 )
+# Always a row: whether a secret is awaited from somebody here (`pasted`) costs no round trip of its own.
+_KNOWN_AND_AWAITED = Sql(
+    "select exists (select from secret_links l where l.asked_installation_id = :installation_id"
+    f" and l.expires_at > now() - interval '2 days'), {', '.join(f'm.{name}' for name in COLUMNS)}"
+    " from (select) one left join messages m"
+    " on m.installation_id = :installation_id and m.external_id = any(:external_ids)"
+)
 _SAVE = Sql(f"""
 insert into messages (installation_id, {_NAMES})
 select :installation_id, message.* from unnest({_ARRAYS}) as message ({_NAMES}) order by external_id
@@ -127,6 +135,16 @@ async def known_messages(
     values = {"installation_id": installation_id, "external_ids": list(set(external_ids))}
     found = [Projected(*row) for row in await session.fetch(_KNOWN, values)]
     return {message.external_id: message for message in found}
+
+
+async def known_and_awaited(
+    session: TenantSession, installation_id: UUID, external_ids: Iterable[str]
+) -> tuple[dict[str, Projected], bool]:
+    """The same, and whether a secret is or was lately awaited from anybody who can be heard here."""
+    values = {"installation_id": installation_id, "external_ids": list(set(external_ids))}
+    rows = await session.fetch(_KNOWN_AND_AWAITED, values)
+    found = [Projected(*tuple(row)[1:]) for row in rows if row[1] is not None]
+    return {message.external_id: message for message in found}, rows[0][0]
 
 
 async def save_messages(session: TenantSession, installation_id: UUID, messages: Sequence[Projected]) -> None:
