@@ -16,7 +16,7 @@ from fleetprompt.runtime.agents.manage import create_agent, list_agents
 from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.jobs import NewJob, enqueue
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
-from tests.commanding import LINK, Office, drain, office
+from tests.commanding import LINK, Office, code_in, drain, office
 from tests.connected import OPERATOR
 from tests.house import ACME
 
@@ -82,12 +82,14 @@ async def test_settings_are_changed_with_a_diff_and_shown(desk: Office) -> None:
 
 
 async def test_an_installation_is_put_to_rest_and_removed_only_after_a_yes(desk: Office) -> None:
-    assert await desk.says("disable mattermost", key="one") == ""
-    assert await desk.says("disable mattermost", key="one") == ""
+    asked = await desk.says("disable mattermost")
+    assert "where you write to me" in asked
+    assert await desk.says(f"confirm {code_in(asked)}") == ""
     await desk.drain()
     assert await directives(desk, "package.disable") == ["succeeded"]
     assert "disabled" in await desk.says("status")
-    assert await desk.says("enable mattermost", key="two") == ""
+    for _ in range(2):
+        assert await desk.says("enable mattermost", key="two") == ""
     await desk.drain()
     assert "**installed**" in await desk.says("status mattermost")
     code = await desk.code("uninstall mattermost")

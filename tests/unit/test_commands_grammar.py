@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from fleetprompt.packages.commands.plans import normal
 from fleetprompt.packages.commands.verbs import ALPHABET, VERBS
 
 KNOWN = ("mattermost", "proton-mail", "starter-agent", "webhook")
+CHAT = UUID(int=1)
 ID = "0198a2b4-0000-7000-8000-000000000000"
 
 
@@ -143,7 +146,7 @@ SLUGS = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,5})?", fullmatch=True)
 def test_a_wish_that_is_spoken_again_is_the_same_wish(
     package: str, settings: dict[str, str], scopes: list[str]
 ) -> None:
-    wish = wish_of(Command("install", package, settings=settings, scopes=tuple(scopes)))
+    wish = wish_of(Command("install", package, settings=settings, scopes=tuple(scopes)), CHAT)
     again = parse(spoken(wish), certain=True)
     assert isinstance(again, Command)
-    assert wish_of(again) == wish
+    assert wish_of(again, CHAT) == wish

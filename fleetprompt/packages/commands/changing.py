@@ -34,7 +34,7 @@ DRAFTERS: Final[Mapping[str, Drafter]] = {
 
 async def plan(context: Context) -> str:
     """Show what would happen, with the code that lets it."""
-    wish = wish_of(context.command)
+    wish = wish_of(context.command, context.asked.installation_id)
     draft = await _draft(context, wish)
     async with context.session() as session:
         made = await plans.propose(
@@ -44,12 +44,14 @@ async def plan(context: Context) -> str:
 
 
 async def switch(context: Context) -> str:
-    """Do it at once; its post says how it goes."""
-    wish = wish_of(context.command)
+    """Do it at once; its post says how it goes. What somebody should read first is a plan."""
+    wish = wish_of(context.command, context.asked.installation_id)
     async with context.session() as session:
         if await plans.of_request(session, context.asked.key) is not None:
             return ""
     draft = await _draft(context, wish)
+    if draft.lines:
+        return await plan(context)
     registry = context.house.registry
     async with context.session() as session:
         made = await plans.begin(
@@ -66,7 +68,9 @@ async def configure(context: Context) -> str:
     command = context.command
     if command.settings or command.scopes or command.revoked:
         return await plan(context)
-    installation = await present(context.house, context.asked.tenant, wish_of(context.command))
+    installation = await present(
+        context.house, context.asked.tenant, wish_of(context.command, context.asked.installation_id)
+    )
     lines = [
         f"- `{key}={json.dumps(value, ensure_ascii=False)}`"
         for key, value in sorted(installation.config.items())
@@ -79,7 +83,9 @@ async def configure(context: Context) -> str:
 
 async def secret(context: Context) -> str:
     """Send the link for one secret to the person alone."""
-    installation = await present(context.house, context.asked.tenant, wish_of(context.command))
+    installation = await present(
+        context.house, context.asked.tenant, wish_of(context.command, context.asked.installation_id)
+    )
     installer = context.house.installers.find(installation.package)
     takes = (*installer.secrets, *installer.optional_secrets)
     wished = context.command.word

@@ -68,12 +68,15 @@ async def draft_uninstall(house: House, tenant: TenantSlug, wish: Wish) -> Draft
         f"- kept, for {manifest.uninstall.retention_days} days at most: {row}"
         for row in manifest.uninstall.keeps
     ]
-    return draft_of("uninstall", installation, [*goes, *stays])
+    return draft_of("uninstall", installation, [*goes, *stays, *_deaf(wish, installation)])
 
 
 async def draft_switch(house: House, tenant: TenantSlug, wish: Wish) -> Draft:
-    """Enable or disable: there is nothing to read before a yes."""
-    return draft_of(wish["verb"], await present(house, tenant, wish), [])
+    """Enable or disable: there is nothing to read before a yes, but where nobody would hear the next command."""
+    installation = await present(house, tenant, wish)
+    return draft_of(
+        wish["verb"], installation, _deaf(wish, installation) if wish["verb"] == "disable" else []
+    )
 
 
 async def present(house: House, tenant: TenantSlug, wish: Wish) -> Installation:
@@ -101,6 +104,13 @@ def draft_of(verb: str, installation: Installation, lines: list[str], **more: An
     }
     title = f"{verb} {label(installation)}"
     return Draft(title, [step], lines, {"installations": [as_it_is(installation)]})
+
+
+def _deaf(wish: Wish, installation: Installation) -> list[str]:
+    if wish["chat_id"] != str(installation.id):
+        return []
+    again = f"fleetprompt package enable {installation.package}"
+    return [f"**This is where you write to me.** I hear nobody here afterwards; on the host: `{again}`"]
 
 
 def change_lines(changes: Sequence[Change]) -> list[str]:

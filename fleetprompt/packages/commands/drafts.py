@@ -1,6 +1,6 @@
 """From what somebody wishes to what would be done: a draft is made anew when it is confirmed, and has to be the same.
 
-A wish is JSON, so that it can be kept: verb, package, version, name, settings, scopes, revoked.
+A wish is JSON, so that it can be kept: verb, package, version, name, settings, scopes, revoked, chat_id.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.kernel.json import canonical
@@ -42,8 +43,8 @@ class Draft:
 Drafter = Callable[[House, TenantSlug, Wish], Awaitable[Draft]]
 
 
-def wish_of(command: Command) -> dict[str, Any]:
-    """What is kept of a command until it is confirmed."""
+def wish_of(command: Command, chat_id: UUID) -> dict[str, Any]:
+    """What is kept of a command until it is confirmed. chat_id: of the installation that it came by."""
     return {
         "verb": command.verb,
         "package": command.package,
@@ -52,6 +53,7 @@ def wish_of(command: Command) -> dict[str, Any]:
         "settings": dict(command.settings),
         "scopes": list(command.scopes),
         "revoked": list(command.revoked),
+        "chat_id": str(chat_id),
     }
 
 

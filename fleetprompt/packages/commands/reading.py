@@ -41,7 +41,11 @@ async def help_(context: Context) -> str:
         abilities.append(f"- `{agent.name}`: {agent.purpose or 'answers'}")
         abilities += [f"  - {tools[name].description}" for name in agent.tools if name in tools]
     lines = [f"- {verb.usage_text}: {verb.about}" for verb in VERBS.values()]
-    asked = ["**Ask an agent** whatever is no command:", *abilities] if active else ["There is no agent to ask yet."]
+    asked = (
+        ["**Ask an agent** whatever is no command:", *abilities]
+        if active
+        else ["There is no agent to ask yet."]
+    )
     return "\n".join([*asked, "**Commands**", *lines])
 
 
