@@ -25,6 +25,7 @@ from adapters.errors import AdapterError, Passing, Unreachable
 from adapters.mattermost.accounts import account_now
 from adapters.mattermost.client import Api, WireClient
 from adapters.mattermost.listen import Listener
+from adapters.mattermost.places import placed
 from adapters.mattermost.send import create_post, find_post, open_direct, patch_post, show_typing
 from adapters.mattermost.session import Session, open_session
 from adapters.mattermost.settings import MattermostSettings
@@ -102,13 +103,15 @@ class MattermostAdapter:
         """Nothing to do: the server keeps all posts, and where we are is the caller's to keep."""
 
     async def send(self, message: Outbound) -> Receipt:
-        """Post once, never repeating by itself."""
+        """Post once, never repeating by itself. Its channel may be named instead."""
         session = await self._opened()
+        message = await placed(self._client(), self._settings, message)
         return await create_post(self._client(), message, session.user_id, session.max_text_runes)
 
     async def look_up(self, message: Outbound) -> Receipt | None:
         """Find the post by our own `user_id` and its key in `props`."""
         session = await self._opened()
+        message = await placed(self._client(), self._settings, message)
         return await find_post(self._client(), message, session.user_id)
 
     async def edit(self, external_id: str, text: str) -> Receipt:

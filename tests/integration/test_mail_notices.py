@@ -33,9 +33,11 @@ async def chat_beside(post: Post) -> AsyncIterator[tuple[SandboxMattermost, str]
         yield chat, channel.id
 
 
-async def test_a_draft_is_told_in_the_chat_with_the_commands_to_use() -> None:
+@pytest.mark.parametrize("by_name", [True, False])
+async def test_a_draft_is_told_in_the_chat_with_the_commands_to_use(by_name: bool) -> None:
+    """Nothing was said there yet: the chat itself knows the channel's name."""
     async with post_office() as post, chat_beside(post) as (chat, channel):
-        await post.install(notice_channel=channel)
+        await post.install(notice_channel="~support" if by_name else channel)
         async with serving(post):
             post.writes("help @channel", sender=f'"Dana" <{DANA}>')
             draft = await post.directive("awaiting_approval")
@@ -50,6 +52,19 @@ async def test_a_draft_is_told_in_the_chat_with_the_commands_to_use() -> None:
     assert "approve" in notice
     assert f"Dana <{DANA}>, sender unverified" in notice
     assert post.server.submissions == []
+
+
+async def test_a_channel_that_is_not_there_fails_the_notice_visibly() -> None:
+    async with post_office() as post, chat_beside(post) as (chat, channel):
+        await post.install(notice_channel="nowhere")
+        async with serving(post):
+            post.writes("help")
+            await post.directive("awaiting_approval")
+            await post.quiet()
+            (notice,) = await post.rows("select * from directives where name = 'mattermost.post.create'")
+        assert [one for one in chat.posts(channel) if not one.type] == []
+    assert (notice["state"], notice["error_code"]) == ("failed", "place_gone")
+    assert "Invite it to the channel" in notice["error"]
 
 
 async def test_a_run_that_fails_tells_the_chat_and_never_the_customer() -> None:
@@ -85,7 +100,7 @@ async def test_our_own_limit_of_mails_an_hour_holds_the_next_one_back() -> None:
                 )
                 return bool(rows)
 
-            await until(held)
+            await until(held, 30)
             assert len(post.sent()) == 2
             await post.rows(
                 "update effects set finished_at = finished_at - interval '2 h' where state = 'sent'"

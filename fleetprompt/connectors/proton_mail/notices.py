@@ -71,7 +71,7 @@ async def notify(session: TenantSession, registry: Registry, signal: Signal) -> 
 async def _place(
     session: TenantSession, registry: Registry, wanted: str
 ) -> tuple[Installation, Conversation] | None:
-    """The channel by name, where something was said in it already, else by id; of a chat that can be posted to."""
+    """The channel by name or id, of a chat that can be posted to. Where nothing was said yet the chat itself knows the name."""
     chats = [name for name, channel in registry.channels.items() if channel.arguments is not None]
     installed = Installation.state.in_(IN_FORCE)
     query = select(Installation).where(Installation.package.in_(chats), installed).order_by(Installation.id)
