@@ -99,7 +99,6 @@ _HINTS: Final = (
     ),
     *("aiza", "fpk_", "/hooks/", "whsec_"),
 )
-_HINT_BYTES: Final = tuple(hint.encode() for hint in _HINTS)
 _CALLED: Final = {"password_said": "password"}
 
 
@@ -115,12 +114,17 @@ class Shape:
 def shapes_in(text: str | bytes) -> list[Shape]:
     """All of them, in order; of most texts none."""
     if isinstance(text, str):
-        lower = text.lower()
-        is_likely = any(hint in lower for hint in _HINTS)
-        return [_shape(found) for found in _IN_TEXT.finditer(text)] if is_likely else []
-    lower_bytes = text.lower()
-    is_likely = any(hint in lower_bytes for hint in _HINT_BYTES)
-    return [_shape(found) for found in _IN_BYTES.finditer(text)] if is_likely else []
+        return [_shape(found) for found in _IN_TEXT.finditer(text)] if _is_likely(text) else []
+    # As text: a search in bytes takes five times as long.
+    return [_shape(found) for found in _IN_BYTES.finditer(text)] if _is_likely(text.decode("latin-1")) else []
+
+
+def _is_likely(text: str) -> bool:
+    lower = text.lower()
+    for hint in _HINTS:  # noqa: SIM110 - three times as fast as `any`, on each message that comes in
+        if hint in lower:
+            return True
+    return False
 
 
 def _shape(found: re.Match[str] | re.Match[bytes]) -> Shape:
