@@ -33,7 +33,7 @@ NOW = func.clock_timestamp
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class CurrentStep:
     """A step in the hands of the transaction that begins it. input: the templates filled in."""
 
     session: TenantSession
@@ -60,7 +60,7 @@ async def begin(session: TenantSession, registry: Registry, work: Work, run: Run
         return
     await move(session, step, WorkflowStepState.RUNNING, started_at=NOW(), input=filled)
     try:
-        await ACTS[spec.kind](Begun(session, registry, run, step, spec, filled))
+        await ACTS[spec.kind](CurrentStep(session, registry, run, step, spec, filled))
     except FleetPromptError as error:  # raised before anything was written
         await fail_step(session, step, error)
 
@@ -82,91 +82,91 @@ def _given(spec: Step) -> dict[str, Any]:
     return given[spec.kind]
 
 
-async def _request_directive(begun: Begun) -> None:
+async def _request_directive(current: CurrentStep) -> None:
     """Its end wakes the run."""
-    row, spec, step = begun.run.row, begun.spec, begun.step
+    row, spec, step = current.run.row, current.spec, current.step
     assert spec.directive is not None
     new = NewDirective(
         spec.directive,
-        begun.run.key(step),
-        begun.input["params"],
-        f"The workflow {begun.run.workflow.name} does its step {step.name}.",
-        begun.run.actor,
+        current.run.key(step),
+        current.input["params"],
+        f"The workflow {current.run.workflow.name} does its step {step.name}.",
+        current.run.actor,
         correlation_id=row.correlation_id,
         causation_id=row.id,
-        installation_id=await _installation(begun),
+        installation_id=await _installation(current),
         lane=row.lane,
         position=row.position,
         approval_reason=ASKS if spec.approval == "ask" else None,
     )
-    requested = await request(begun.session, begun.registry, new)
-    await move(begun.session, step, WorkflowStepState.WAITING, directive_id=requested.id)
+    requested = await request(current.session, current.registry, new)
+    await move(current.session, step, WorkflowStepState.WAITING, directive_id=requested.id)
 
 
-async def _start_agent(begun: Begun) -> None:
+async def _start_agent(current: CurrentStep) -> None:
     """Text that came through a template may be a stranger's: then the agent asks before it changes anything."""
-    row, spec = begun.run.row, begun.spec
+    row, spec = current.run.row, current.spec
     assert spec.agent is not None
-    agent = await find_agent(begun.session, spec.agent)
+    agent = await find_agent(current.session, spec.agent)
     assert agent is not None
     if agent.state != AgentState.ACTIVE:
         raise Conflict(
             f"The agent {agent.name} is {agent.state}.", "fleetprompt agent resume lets it answer again."
         )
-    provider = await provider_of(begun.session, agent)
+    provider = await provider_of(current.session, agent)
     if provider is not None and provider.problem is not None:
         enable = f"fleetprompt package enable {provider.package}"
         raise Conflict(f"The agent {agent.name} is at rest: {provider.problem}.", enable)
-    await require_run(begun.session)
+    await require_run(current.session)
     new = NewExecution(
         agent,
-        begun.run.key(begun.step),
-        _request_of(begun),
+        current.run.key(current.step),
+        _request_of(current),
         row.correlation_id,
-        begun.run.actor,
+        current.run.actor,
         signal_id=row.signal_id,
         installation_id=row.installation_id,
         lane=row.lane,
         position=row.position,
         tainted=any(paths_in(spec.input)),
     )
-    execution_id, _ = await start(begun.session, begun.registry, new)
-    await move(begun.session, begun.step, WorkflowStepState.WAITING, execution_id=execution_id)
+    execution_id, _ = await start(current.session, current.registry, new)
+    await move(current.session, current.step, WorkflowStepState.WAITING, execution_id=execution_id)
 
 
-def _request_of(begun: Begun) -> dict[str, Any]:
-    workflow = begun.run.workflow
+def _request_of(current: CurrentStep) -> dict[str, Any]:
+    workflow = current.run.workflow
     return {
-        "text": begun.input["input"],
+        "text": current.input["input"],
         "author_kind": "workflow",
         "person_id": f"workflow:{workflow.id}",
         "person_name": workflow.name,
     }
 
 
-async def _wait(begun: Begun) -> None:
+async def _wait(current: CurrentStep) -> None:
     """In no lane: a conversation does not stand still while a workflow rests."""
-    row, seconds = begun.run.row, float(begun.input["seconds"])
+    row, seconds = current.run.row, float(current.input["seconds"])
     timer = NewJob(
         "workflow.run",
         {"run_id": str(row.id)},
         delay_s=seconds,
-        unique_key=f"workflow_run:{row.id}:{begun.step.index}",
+        unique_key=f"workflow_run:{row.id}:{current.step.index}",
         correlation_id=row.correlation_id,
     )
-    await enqueue(begun.session, timer)
+    await enqueue(current.session, timer)
     wake_at = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-    await move(begun.session, begun.step, WorkflowStepState.WAITING, wake_at=wake_at)
+    await move(current.session, current.step, WorkflowStepState.WAITING, wake_at=wake_at)
 
 
-async def _emit(begun: Begun) -> None:
-    row, step = begun.run.row, begun.step
-    assert begun.spec.emit is not None
+async def _emit(current: CurrentStep) -> None:
+    row, step = current.run.row, current.step
+    assert current.spec.emit is not None
     new = NewSignal(
-        begun.spec.emit,
-        begun.input["payload"],
-        begun.run.actor,
-        dedupe_key=begun.run.key(step),
+        current.spec.emit,
+        current.input["payload"],
+        current.run.actor,
+        dedupe_key=current.run.key(step),
         correlation_id=row.correlation_id,
         causation_id=row.id,
         installation_id=row.installation_id,
@@ -174,12 +174,12 @@ async def _emit(begun: Begun) -> None:
         lane=row.lane,
         position=row.position,
     )
-    told = await emit(begun.session, begun.registry, new)
+    told = await emit(current.session, current.registry, new)
     done = {"result": {"signal_id": str(told.id)}, "signal_id": told.id, "finished_at": NOW()}
-    await move(begun.session, step, WorkflowStepState.SUCCEEDED, **done)
+    await move(current.session, step, WorkflowStepState.SUCCEEDED, **done)
 
 
-ACTS: Mapping[str, Callable[[Begun], Awaitable[None]]] = {
+ACTS: Mapping[str, Callable[[CurrentStep], Awaitable[None]]] = {
     "directive": _request_directive,
     "agent": _start_agent,
     "wait": _wait,
@@ -187,20 +187,20 @@ ACTS: Mapping[str, Callable[[Begun], Awaitable[None]]] = {
 }
 
 
-async def _installation(begun: Begun) -> UUID | None:
+async def _installation(current: CurrentStep) -> UUID | None:
     """The one that the step names, else the signal's own. Raises NotFound, Conflict."""
-    if begun.spec.installation is None:
-        return begun.run.row.installation_id
-    package, _, name = begun.spec.installation.partition(":")
+    if current.spec.installation is None:
+        return current.run.row.installation_id
+    package, _, name = current.spec.installation.partition(":")
     query = select(Installation.id).where(
         Installation.package == package, Installation.state != InstallationState.UNINSTALLED
     )
     if name:
         query = query.where(Installation.name == name)
-    found = list(await begun.session.scalars(query.limit(2)))
+    found = list(await current.session.scalars(query.limit(2)))
     if not found:
         raise NotFound(
-            f"There is no installation {begun.spec.installation!r}.", "See: fleetprompt package status"
+            f"There is no installation {current.spec.installation!r}.", "See: fleetprompt package status"
         )
     if len(found) > 1:
         raise Conflict(f"There are several installations of {package!r}.", f"Write which: {package}:NAME.")
