@@ -112,13 +112,6 @@ _ARRAYS = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in COLUMNS.items
 _KNOWN = Sql(
     f"select {_NAMES} from messages where installation_id = :installation_id and external_id = any(:external_ids)"
 )
-# Always a row: whether a secret is awaited from somebody here (`pasted`) costs no round trip of its own.
-_KNOWN_AND_AWAITED = Sql(
-    "select exists (select from secret_links l where l.asked_installation_id = :installation_id"
-    f" and l.expires_at > now() - interval '2 days'), {', '.join(f'm.{name}' for name in COLUMNS)}"
-    " from (select) one left join messages m"
-    " on m.installation_id = :installation_id and m.external_id = any(:external_ids)"
-)
 _SAVE = Sql(f"""
 insert into messages (installation_id, {_NAMES})
 select :installation_id, message.* from unnest({_ARRAYS}) as message ({_NAMES}) order by external_id
@@ -135,16 +128,6 @@ async def known_messages(
     values = {"installation_id": installation_id, "external_ids": list(set(external_ids))}
     found = [Projected(*row) for row in await session.fetch(_KNOWN, values)]
     return {message.external_id: message for message in found}
-
-
-async def known_and_awaited(
-    session: TenantSession, installation_id: UUID, external_ids: Iterable[str]
-) -> tuple[dict[str, Projected], bool]:
-    """The same, and whether a secret is or was lately awaited from anybody who can be heard here."""
-    values = {"installation_id": installation_id, "external_ids": list(set(external_ids))}
-    rows = await session.fetch(_KNOWN_AND_AWAITED, values)
-    found = [Projected(*tuple(row)[1:]) for row in rows if row[1] is not None]
-    return {message.external_id: message for message in found}, rows[0][0]
 
 
 async def save_messages(session: TenantSession, installation_id: UUID, messages: Sequence[Projected]) -> None:

@@ -20,7 +20,6 @@ from fleetprompt.connectors.conversations import (
     Projected,
     conversation_key,
     find_conversations,
-    known_messages,
     mark_thread_deleted,
     save_messages,
 )
@@ -151,15 +150,15 @@ class ChatBatch:
         self.installation_id = installation_id
         self.conversations: dict[ConversationKey, UUID] = {}
         self.known: dict[str, Projected] = {}
+        self.is_awaited = False
         self.ids: dict[str, UUID] = {}
         self.changed: dict[str, Projected] = {}
         self.gone: list[UUID] = []
 
     async def store(self, told: Sequence[Told]) -> list[Emitted | None]:
         await self._find([event for _, event in told if _is_projected(event)])
-        told, taken = await pasted.cleaned(
-            self.session, self.installation_id, told, self.conversations, self.known
-        )
+        waiting = await pasted.awaited(self.session, self.installation_id) if self.is_awaited else ()
+        told, taken = pasted.cleaned(told, waiting, self.conversations, self.known)
         emitted = await self._tell(told)
         for (_, event), signal in zip(told, emitted, strict=True):
             self._project(event, signal)
@@ -183,7 +182,8 @@ class ChatBatch:
         self.conversations = await find_conversations(self.session, self.installation_id, places)
         # In order: ids rise, and they order the messages of one millisecond.
         external_ids = list(dict.fromkeys(event.external_id for event in messages))
-        self.known = await known_messages(self.session, self.installation_id, external_ids)
+        found = await pasted.known_and_awaited(self.session, self.installation_id, external_ids)
+        self.known, self.is_awaited = found
         self.ids = {one: self.known[one].id if one in self.known else new_id() for one in external_ids}
 
     def _project(self, event: Inbound, signal: Emitted | None) -> None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from adapters.contract import AuthorKind, Inbound
-from fleetprompt.connectors.conversations import ConversationKey, Projected, conversation_key
+from fleetprompt.connectors.conversations import COLUMNS, ConversationKey, Projected, conversation_key
 from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.secret_shapes import REMOVED, shapes_in, without_shapes
 from fleetprompt.tenancy import TenantSession
@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from fleetprompt.connectors.ingest import Told
 
 AWAITED: Final = "awaited"
+WITHHELD: Final = "[removed: a secret was awaited here]"
 RAW: Final = b'{"removed":"a secret was awaited here"}'
+# Always a row: whether a secret is awaited from somebody here costs no round trip of its own.
+# ruff: noqa: S608 - constants of this very file
+_KNOWN: Final = Sql(
+    "select exists (select from secret_links l where l.asked_installation_id = :installation_id"
+    f" and l.expires_at > now() - interval '2 days'), {', '.join(f'm.{name}' for name in COLUMNS)}"
+    " from (select) one left join messages m"
+    " on m.installation_id = :installation_id and m.external_id = any(:external_ids)"
+)
 _AWAITED: Final = Sql(
     "select l.asked_subject, l.asked_conversation_id, l.expires_at > now(),"
     " extract(epoch from l.created_at) * 1000, extract(epoch from l.expires_at) * 1000, l.credential, i.package, i.name"
@@ -84,6 +93,16 @@ class Taken:
     conversation_id: UUID | None
 
 
+async def known_and_awaited(
+    session: TenantSession, installation_id: UUID, external_ids: Iterable[str]
+) -> tuple[dict[str, Projected], bool]:
+    """Those of these messages that are there, and whether a secret is or was lately awaited from anybody who can be heard here."""
+    values = {"installation_id": installation_id, "external_ids": list(set(external_ids))}
+    rows = await session.fetch(_KNOWN, values)
+    found = [Projected(*tuple(row)[1:]) for row in rows if row[1] is not None]
+    return {message.external_id: message for message in found}, rows[0][0]
+
+
 async def awaited(session: TenantSession, installation_id: UUID) -> list[Awaited]:
     """From whom secrets are awaited who can be heard through this installation."""
     rows = await session.fetch(_AWAITED, {"installation_id": installation_id})
@@ -93,19 +112,16 @@ async def awaited(session: TenantSession, installation_id: UUID) -> list[Awaited
     ]
 
 
-async def cleaned(
-    session: TenantSession,
-    installation_id: UUID,
+def cleaned(
     told: Sequence[Told],
+    waiting: Sequence[Awaited],
     conversations: Mapping[ConversationKey, UUID],
     known: Mapping[str, Projected],
 ) -> tuple[list[Told], list[Taken]]:
     """The events as they may be stored, and what was taken out. known: messages that are there, by external id."""
-    people = any(event.text and event.author.kind is AuthorKind.PERSON for _, event in told)
-    waiting = await awaited(session, installation_id) if people else []
     clean: list[Told] = []
     taken: list[Taken] = []
-    removed = {one.external_id for one in known.values() if one.text == REMOVED}
+    removed = {one.external_id for one in known.values() if one.text == WITHHELD}
     for number, (source, event) in enumerate(told):
         kinds: tuple[str, ...] = ()
         conversation_id = conversations.get(conversation_key(event.place, event.external_id))
@@ -132,7 +148,7 @@ async def raw_to_keep(session: TenantSession, installation_id: UUID, event: Inbo
 
 
 def _removed(event: Inbound) -> Inbound:
-    text, raw = event.text and REMOVED, event.raw and RAW
+    text, raw = event.text and WITHHELD, event.raw and RAW
     return replace(event, text=text, raw=raw, addressed=False, mentions_us=False)
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from fleetprompt.kernel.errors import Conflict, FleetPromptError, NotFound
 from fleetprompt.kernel.ids import new_id
@@ -28,6 +28,7 @@ from fleetprompt.tenancy import TenantSession
 
 TOKEN_BYTES: Final = 32
 MAX_ATTEMPTS: Final = 5
+KEPT: Final = text("interval '30 days'")
 VALID: Final = text("interval '15 minutes'")
 CHECKING: Final = text("interval '60 seconds'")
 """How long a try may take; after a death in it the link can be used again."""
@@ -117,6 +118,7 @@ async def issue(
         *same, SecretLink.user_id == user_id, SecretLink.closed_because.is_(None)
     )
     await session.execute(older.values(closed_because=REPLACED, expires_at=func.now()))
+    await session.execute(delete(SecretLink).where(SecretLink.expires_at < func.now() - KEPT))
     token = secrets.token_urlsafe(TOKEN_BYTES)
     session.add(_link(token, user_id, installation, credential, asker))
     await session.flush()

@@ -12,7 +12,7 @@ import pytest
 
 from adapters.contract import Author, AuthorKind, EventKind, Inbound, Place
 from fleetprompt.connectors.ingest import Source, ingest
-from fleetprompt.connectors.pasted import RAW
+from fleetprompt.connectors.pasted import RAW, WITHHELD, raw_to_keep
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.kernel.secret_shapes import REMOVED
 from fleetprompt.model import Installation
@@ -153,7 +153,7 @@ async def test_whatever_is_written_where_a_secret_is_awaited_is_gone(
     assert RAW.decode() in words
     query = "select payload from signals where name = 'chat.message.received' order by id desc limit 1"
     payload = json.loads((await stage.base.tenant_rows(ACME, query))[0]["payload"])
-    assert (payload["text"], payload["request"], payload["addressed"]) == (REMOVED, REMOVED, False)
+    assert (payload["text"], payload["request"], payload["addressed"]) == (WITHHELD, WITHHELD, False)
     assert [fact["kinds"] for fact in await facts(stage)] == [["awaited"]]
 
 
@@ -226,6 +226,28 @@ async def test_what_is_read_late_was_awaited_when_it_was_written(
     words = await stored(stage)
     assert PASSPHRASE not in words
     assert "good morning" in words
+
+
+async def test_of_what_cannot_be_stored_no_secret_is_kept_either(
+    stage: Stage, installation: Installation, source: Source
+) -> None:
+    await take(stage, source, said("@fleet secret mattermost", "t1", place=THREAD))
+    shaped, other = framed(said(TOKEN, "p2", place=HERE)), framed(said("good morning", "p3", place=HERE))
+    async with stage.house.tenancy.session(ACME) as session:
+        assert TOKEN.encode() not in await raw_to_keep(session, installation.id, shaped)
+        assert await raw_to_keep(session, installation.id, other) == other.raw
+    await awaiting(stage, installation)
+    async with stage.house.tenancy.session(ACME) as session:
+        assert await raw_to_keep(session, installation.id, other) == RAW
+
+
+async def test_a_message_that_was_a_secret_alone_may_be_edited_into_words(
+    stage: Stage, source: Source
+) -> None:
+    first = said(TOKEN)
+    await take(stage, source, first, edited(first, "sorry, the wrong window"))
+    [message] = await stage.base.tenant_rows(ACME, "select text from messages")
+    assert message["text"] == "sorry, the wrong window"
 
 
 async def _passed(stage: Stage) -> int:

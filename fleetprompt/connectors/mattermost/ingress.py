@@ -189,7 +189,8 @@ async def _take_command(
             raise NotOurs
         once = sent.trigger_id or hashlib.sha256(body).hexdigest()
         told = (_source(tenant, installation), _as_event(sent, once))
-        [(_, clean)], removed = await pasted.cleaned(session, installation_id, [told], {}, {})
+        waiting = await pasted.awaited(session, installation_id)
+        [(_, clean)], removed = pasted.cleaned([told], waiting, {}, {})
         kept = _payload(sent, installation, clean, removed)
         person = Actor("human", sent.user_id, sent.user_name)
         taken = await take(session, house.registry, COMMAND, installation, person, kept, once)
