@@ -15,7 +15,8 @@ from tests.house import ACME, GLOBEX, House, fresh_house
 STATUS = {
     "installation_id", "package", "name", "version", "state", "error", "account", "server_version", "config",
     "generation", "is_listened_to", "waiting", "stuck", "connection", "since", "last_event_at", "backlog", "last_error",
-    "last_error_code", "last_error_at", "remedy", "blocked_until", "error_code", "missing", "blocked", "grants", "value", "stale",
+    "last_error_code", "last_error_at", "remedy", "blocked_until", "error_code", "missing", "blocked", "grants",
+    "addresses", "value", "stale",
 }  # fmt: skip
 
 
