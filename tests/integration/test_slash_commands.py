@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
+from types import SimpleNamespace
+from typing import cast
 from uuid import uuid4
 
 import httpx2
@@ -13,6 +16,10 @@ import pytest
 from fleetprompt.kernel.clock import monotonic_s
 from fleetprompt.runtime.agents.manage import create_agent
 from fleetprompt.runtime.signals.replay import Chosen, replay
+from fleetprompt.sandbox.demo.screen import Screen
+from fleetprompt.sandbox.demo.tail import Tail
+from fleetprompt.sandbox.demo.town import AGENT, CHANNEL, YOU, Town
+from fleetprompt.sandbox.demo.transcript import Threads
 from tests import killing
 from tests.commanding import drain
 from tests.connected import OPERATOR, until, working
@@ -170,3 +177,16 @@ async def test_a_worker_that_dies_after_it_obeyed_has_obeyed_once() -> None:
             await doors.tells(doors.office.olga, f"confirm {made['code']}".lower())
         assert len(await doors.office.stage.base.tenant_rows(ACME, "select code from plans")) == 1
         assert len(doors.told(doors.office.olga)) == 1
+
+
+async def test_whoever_types_in_the_demo_can_write_a_slash_command() -> None:
+    async with open_doors() as doors, working(doors.office.stage.house):
+        server, out = doors.office.stage.server, io.StringIO()
+        server.add_to_channel(server.create_user(YOU), CHANNEL)
+        town = cast(Town, SimpleNamespace(mattermost=server))
+        tail = Tail(town, Screen(out), Threads())
+        await tail._take(f"/{AGENT} whoami")
+        await tail._take("/nothing of ours")
+        assert "only you see" in out.getvalue()
+        assert "link" in out.getvalue()
+        assert [post for post in server.posts(CHANNEL) if not post.type] == []

@@ -40,7 +40,7 @@ from fleetprompt.database.embedded.layout import (
 from fleetprompt.kernel.errors import Conflict, Unavailable
 from fleetprompt.sandbox.loopback import HOST
 
-VERSION: Final = 3  # raise it when `setting` makes something else
+VERSION: Final = 4  # raise it when `setting` makes something else
 HOME: Final = ".demo"
 LEAVING_S: Final = 15.0  # a server whose demo was killed stops by itself within ten seconds
 

@@ -90,14 +90,16 @@ async def _play(screen: Screen) -> int:
                 return 1
             place.settle(stage.town.mattermost.http.port)
             if sys.stdin.isatty() and screen.is_terminal:
-                await _stay_open(stage, threads)
+                await _stay_open(stage, threads, place)
         screen.write("Everything is stopped.")
     return 0
 
 
-async def _stay_open(stage: Scene, threads: Threads) -> None:
+async def _stay_open(stage: Scene, threads: Threads, place: Place) -> None:
     stage.screen.heading("Your turn")
     try:
+        path = await setting.slash_path(own_environment(place.data_dir, stage.town.desk.url))
+        stage.town.open_door(stage.service.address() + path)
         await Tail(stage.town, stage.screen, threads).run(stage.service)
     except asyncio.CancelledError:  # Ctrl-C is a way to leave
         stage.screen.write()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -131,6 +132,13 @@ class Service:
             task.cancel()
             ending.cancel()
             await asyncio.wait([task, ending])
+
+    def address(self) -> str:
+        """What it serves, as it said when it started last. Raises DemoFailed."""
+        said = re.findall(r"serves on (http://[^ ]+)", self._log.read_text(errors="replace"))
+        if not said:
+            raise DemoFailed("FleetPrompt did not say what it serves.", self.last_words())
+        return str(said[-1])
 
     def last_words(self) -> str:
         """Where the log is, and its end."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from fleetprompt.sandbox.demo.place import Place
 from fleetprompt.sandbox.demo.screen import Screen
@@ -13,6 +15,7 @@ from fleetprompt.sandbox.mailbox.records import PASSWORD
 
 ORG: Final = "demo"
 TOKEN: Final = "SANDBOX_BOT_TOKEN"  # noqa: S105 (the variable's name)
+SLASH: Final = "SANDBOX_SLASH_TOKEN"
 BRIDGE: Final = "SANDBOX_BRIDGE_PASSWORD"
 
 
@@ -33,9 +36,9 @@ async def connect(screen: Screen, town: Town, environment: Mapping[str, str]) ->
         )  # fmt: skip
     async with screen.step("package mattermost, installed for it"):
         await command(
-            {**environment, TOKEN: town.agent.token}, "package", "install", "mattermost", *org,
+            {**environment, TOKEN: town.agent.token, SLASH: town.slash.token}, "package", "install", "mattermost", *org,
             "--set", f"server_url={town.mattermost.url}", "--set", f"team={TEAM}",
-            "--secret", f"bot_token=env:{TOKEN}",
+            "--secret", f"bot_token=env:{TOKEN}", "--secret", f"slash_token=env:{SLASH}",
         )  # fmt: skip
 
 
@@ -58,3 +61,9 @@ async def connect_mailbox(screen: Screen, town: Town, place: Place, environment:
 async def approve(environment: Mapping[str, str], directive_id: str) -> None:
     """As a person does who was told of a draft. Raises DemoFailed."""
     await command(environment, "directives", "approve", directive_id, "--org", ORG)
+
+
+async def slash_path(environment: Mapping[str, str]) -> str:
+    """Where slash commands come in, without the address that FleetPrompt serves. Raises DemoFailed."""
+    said = await command(environment, "package", "status", "mattermost", "--org", ORG, "--json")
+    return urlsplit(str(json.loads(said)["addresses"][0])).path

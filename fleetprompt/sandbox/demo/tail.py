@@ -20,10 +20,12 @@ PROMPT: Final = f"{YOU}> "
 CLEAR_LINE: Final = "\r\x1b[K"
 HELP: Final = f"""\
 Whatever you type is posted in #{CHANNEL} as {YOU}. Mention @{AGENT} to be answered.
+  /{AGENT} text      a slash command: only you see the answer
   /thread N text   reply in thread N (the numbers in square brackets)
   /quit            leave (Ctrl-C and Ctrl-D do, too)
 Try:  @{AGENT} help
       @{AGENT} where is order 1234?
+      /{AGENT} help
       /thread 1 @{AGENT} put order 1235 on hold because the lamp flickers"""
 
 
@@ -55,7 +57,7 @@ class Tail:
             if line is None:
                 self.screen.write()
                 return
-            self._take(line.strip())
+            await self._take(line.strip())
             if self.is_open:
                 self._prompt()
 
@@ -63,7 +65,7 @@ class Tail:
         self.screen.out.write(self.screen.styled(PROMPT, DIM))
         self.screen.out.flush()
 
-    def _take(self, line: str) -> None:
+    async def _take(self, line: str) -> None:
         word, _, rest = line.partition(" ")
         match word:
             case "":
@@ -72,6 +74,8 @@ class Tail:
                 self.is_open = False
             case "/thread":
                 self._reply(rest)
+            case _ if word == f"/{AGENT}":
+                await self._command(line)
             case _ if word.startswith("/"):
                 self.screen.write(HELP)
             case _:
@@ -84,6 +88,17 @@ class Tail:
             self.screen.write("Write it as: /thread 1 your words. The numbers stand in square brackets.")
         else:
             self._post(text.strip(), root_id)
+
+    async def _command(self, line: str) -> None:
+        """What comes back is for the person at the terminal alone; a late answer comes as a direct message."""
+        try:
+            answer = await self.town.mattermost.run_command(YOU, CHANNEL, line)
+        except ApiError as error:
+            self.screen.write(f"Mattermost refused it: {error}")
+            return
+        self.screen.write(self.screen.styled("       only you see:", DIM))
+        for said in str(answer["text"]).splitlines():
+            self.screen.write(f"       {said}")
 
     def _post(self, text: str, root_id: str) -> None:
         try:

@@ -26,6 +26,8 @@ OTHER_BOT: Final = "shipbot"
 MAILBOX: Final = "support@demo.example"
 NOTICE: Final = "A draft waits for a person"
 """How the agent's account tells #support of a draft: that answers nobody."""
+NOWHERE: Final = "http://127.0.0.1:9/"
+"""Where the slash command leads until FleetPrompt says its address."""
 LOOK_EVERY_S: Final = 0.02
 PATIENCE_S: Final = 60.0
 
@@ -85,9 +87,14 @@ class Town:
             server.create_user(name, is_bot=name in (AGENT, OTHER_BOT))
             server.add_to_channel(name, CHANNEL)
         server.direct_channel("eli", AGENT)
+        self.slash = server.create_command("dana", TEAM, AGENT, NOWHERE)
         account = self.mailbox.create_account(MAILBOX)
         for folder in account.folders.values():  # it is another mailbox than in the last run, and says so
             folder.uid_validity = int(time.time())
+
+    def open_door(self, address: str) -> None:
+        """Send slash commands there."""
+        self.mattermost.create_command("dana", TEAM, AGENT, address)
 
     @property
     def agent(self) -> SandboxUser:
