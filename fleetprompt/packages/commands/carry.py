@@ -54,6 +54,7 @@ async def gave_up(house: House, work: Work, plan_id: UUID, error: str) -> None:
         if plan is not None and plan.finished_at is None:
             plan.error, plan.finished_at = error, func.now()
             await session.flush()
+            await session.refresh(plan, ["finished_at"])
             await plans.tell(session, house.registry, plan, "package.plan.failed", SYSTEM)
             await show(session, house.registry, plan)
 
