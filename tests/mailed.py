@@ -13,10 +13,11 @@ from email.policy import default
 from typing import Any, cast
 from uuid import UUID
 
+from fleetprompt.composition import open_house
 from fleetprompt.connectors.proton_mail.binding import PASSWORD
 from fleetprompt.connectors.register import Connectors, register_connectors
 from fleetprompt.connectors.supervisor import Listener
-from fleetprompt.kernel.ids import TenantSlug
+from fleetprompt.kernel.ids import DirectiveId, TenantSlug
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.model import Installation
 from fleetprompt.packages.house import House
@@ -25,6 +26,7 @@ from fleetprompt.packages.lifecycle import install
 from fleetprompt.packages.publishing import publish_first_party
 from fleetprompt.packages.register import register_packages
 from fleetprompt.runtime.agents.manage import create_agent
+from fleetprompt.runtime.directives import decide
 from fleetprompt.runtime.jobs.worker import Worker
 from fleetprompt.sandbox.mailbox import SandboxMailbox
 from fleetprompt.sandbox.mailbox.records import PASSWORD as BRIDGE_PASSWORD
@@ -33,7 +35,7 @@ from tests.connected import OPERATOR, build_house, until, working
 from tests.house import ACME, GLOBEX, fresh_house
 from tests.house import House as Base
 from tests.mail_stage import DANA, FLEET, mail
-from tests.serving import MASTER_KEY
+from tests.serving import MASTER_KEY, service_settings
 
 QUICK = {"poll_s": 0.3, "look_up_s": 0.3, "retry_delay_s": 0.1}
 
@@ -146,6 +148,14 @@ def header_lines(raw: bytes, name: str) -> str:
     while end < len(lines) and lines[end][:1] in (" ", "\t"):
         end += 1
     return "\r\n".join(lines[start:end]).partition(": ")[2]
+
+
+async def edit_and_approve(url: str, directive_id: UUID, text: str) -> None:
+    """As a person does it, one after the other; in a process of its own, to be killed."""
+    async with open_house(service_settings(url, None), role="cli", migrate=False) as house:
+        for verb, words in ((decide.edit, ({"text": text},)), (decide.approve, ())):
+            async with house.tenancy.session(ACME) as session:
+                await verb(session, house.registry, DirectiveId(directive_id), OPERATOR, *words)  # type: ignore[operator]
 
 
 @contextlib.asynccontextmanager

@@ -11,10 +11,11 @@ from fleetprompt.kernel.errors import Conflict, InvalidInput
 from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.runtime.directives import decide
 from fleetprompt.runtime.directives.find import find_directive, preview
+from tests import killing
 from tests.connected import OPERATOR
 from tests.house import ACME
 from tests.mail_stage import DANA, FLEET, plain_text
-from tests.mailed import Post, post_office, serving
+from tests.mailed import Post, edit_and_approve, post_office, serving
 
 
 async def decided(post: Post, verb: str, directive_id: Any, *words: Any) -> None:
@@ -107,3 +108,38 @@ async def test_approvals_by_mail_are_only_mails() -> None:
             await post.directive("awaiting_approval", nth=1)
             await post.quiet()
     assert post.server.submissions == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "kept"),
+    [
+        ("directive.edited", False),
+        ("directive.awaiting_approval>requested", True),
+        ("directive.awaiting_approval>requested!", True),
+    ],
+)
+async def test_who_is_killed_while_a_draft_is_edited_and_approved_finds_it_whole(
+    fault: str, kept: bool
+) -> None:
+    """kept: the edit holds. What was not committed is done again; what leaves is what was approved, once."""
+    async with post_office() as post:
+        await post.install()
+        async with serving(post):
+            post.writes("help")
+            draft = await post.directive("awaiting_approval")
+            await post.quiet()
+        words = (post.base.url, draft["id"], "It is on its way.")
+        await killing.dies(edit_and_approve, *words, fault=fault)
+        left = await post.directive("awaiting_approval", "requested")
+        edits = await post.rows("select 1 from signals where name = 'directive.edited'")
+        assert (left["arguments_digest"] != draft["arguments_digest"], len(edits)) == (kept, int(kept))
+        assert post.server.submissions == []
+        async with serving(post):
+            if left["state"] == "awaiting_approval":
+                assert await killing.run(edit_and_approve, *words) == 0
+            (sent,) = await post.mails(1)
+            done = await post.directive("succeeded")
+            await post.quiet()
+    assert plain_text(sent.raw) == "It is on its way."
+    assert done["approved_digest"] == done["arguments_digest"]
+    assert len(post.server.submissions) == 1

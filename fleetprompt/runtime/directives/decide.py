@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from fleetprompt.kernel import clock
+from fleetprompt.kernel import clock, faults
 from fleetprompt.kernel.errors import Conflict, NotFound
 from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.model import Directive, Effect
@@ -25,6 +25,8 @@ from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.runtime.signals.emit import SYSTEM
 from fleetprompt.tenancy import TenantSession
+
+faults.declare(["directive.edited"])
 
 
 async def edit(
@@ -51,6 +53,7 @@ async def edit(
         await session.flush()
         told = {"changed": sorted(changes), "digest_before": before, "digest": after}
         await tell(session, registry, directive, "directive.edited", by, **told)
+        faults.reach("directive.edited")
     return directive
 
 
