@@ -21,13 +21,26 @@ FIELDS = (
     "state",
     "purpose",
     "tools",
+    "scopes",
+    "installation_id",
     "model",
     "limits",
     "policies",
     "created_at",
     "updated_at",
 )
-SHOWN = (*FIELDS, "instructions")
+SHOWN = (*FIELDS, "instructions", "skills")
+SKILL = (
+    "package",
+    "version",
+    "name",
+    "title",
+    "description",
+    "instructions",
+    "tools",
+    "examples",
+    "installation_id",
+)
 STATES = {"pause": "paused", "resume": "active", "archive": "archived"}
 
 

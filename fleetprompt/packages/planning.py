@@ -96,7 +96,7 @@ def require_installer(house: House, manifest: Manifest) -> Installer:
         raise Conflict(
             f"{manifest.label} is not installable yet: FleetPrompt {PLATFORM} does not bring the connector"
             f" {manifest.binds!r}.",
-            "See what is: fleetprompt package search. Upgrade FleetPrompt when a later one brings it.",
+            f"It can be with the FleetPrompt that brings it; this one has: {', '.join(sorted(house.installers.by_package))}.",
         )
     return house.installers.by_package[manifest.slug]
 

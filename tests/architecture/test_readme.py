@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import rich_click as click
 
-from fleetprompt.cli import directives, executions, package_audit, packages, trace, workflows
+from fleetprompt.cli import agents, directives, executions, package_audit, packages, trace, workflows
 from fleetprompt.cli.root import cli
 from fleetprompt.settings import Settings
 from tests.readme import README, ROOT, section, spans
@@ -60,6 +60,9 @@ def test_the_fields_of_nested_objects_are_those_of_the_readme() -> None:
         for name, each in NESTED.findall(said)
     }
     assert nested == {
+        ("agent create", "skills"): agents.SKILL,
+        ("agent set", "skills"): agents.SKILL,
+        ("agent show", "skills"): agents.SKILL,
         ("directives show", "effects"): directives.EFFECT,
         ("executions show", "model_calls"): executions.MODEL_CALL,
         ("executions show", "tool_call_records"): executions.TOOL_CALL,

@@ -8,7 +8,8 @@ from tests.command_line import CommandLine, is_one_line
 from tests.house import ACME, GLOBEX, fresh_house
 
 FIELDS = {
-    "id", "name", "state", "purpose", "tools", "model", "limits", "policies", "created_at", "updated_at",
+    "id", "name", "state", "purpose", "tools", "scopes", "installation_id", "model", "limits", "policies", "created_at",
+    "updated_at",
 }  # fmt: skip
 
 
@@ -21,13 +22,13 @@ async def test_an_agent_is_made_changed_paused_and_retired_and_no_other_tenant_s
         )  # fmt: skip
         assert made.row["limits"] == {"max_steps": 4}
         assert made.row["policies"] == {"follow_threads": True}
-        assert made.row["tools"] == ["orders.lookup"]
+        assert (made.row["tools"], made.row["scopes"]) == (["orders.lookup"], ["orders:read"])
         changed = await run.ok(
             "agent", "set", "helper", "--org", "acme", "--limit", "max_cost_usd=0.1", "--instructions", "Be brief",
             "--no-tools", "--json",
         )  # fmt: skip
         assert changed.row["limits"] == {"max_steps": 4, "max_cost_usd": "0.1"}
-        assert (changed.row["tools"], changed.row["purpose"]) == ([], "Helps")
+        assert (changed.row["tools"], changed.row["scopes"], changed.row["purpose"]) == ([], [], "Helps")
         await run.ok("agent", "pause", "Helper", "--org", "acme")
         listed, shown, others = await asyncio.gather(
             run.ok("agent", "list", "--org", "acme", "--json"),
