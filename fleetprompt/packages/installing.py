@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func
@@ -50,7 +51,8 @@ async def install(
 ) -> Asked:
     """Ask for an installation; the same once more finds what is there. Another try of an unfinished one goes on with it.
 
-    package: `slug`, or `slug@version`. grants: optional scopes; what is required, installing grants. What is missing is in the answer, and in the installation's state `needs_config`.
+    package: `slug`, or `slug@version`. grants: optional scopes; what is required, installing grants. What is missing is in
+    the answer, and in the installation's state `needs_config`.
     Raises NotFound for an unknown package, InvalidInput for settings or secrets that cannot be, Conflict if it is
     installed already or cannot be (revoked, missing what it needs), SignatureRefused.
     """
@@ -58,33 +60,55 @@ async def install(
     check_grants(chosen.manifest, grants)
     if name:
         checked_name(name, "An installation's name")
-    settings, _ = accepted(chosen.installer, chosen.manifest, config)
+    accepted(chosen.installer, chosen.manifest, config)
     check_given_secrets(chosen.installer, secrets)
     await house.vault.key_of(tenant)
-    slug = chosen.manifest.slug
+    wish = _Wish(chosen, name, config, secrets, actor, grants)
     try:
         async with house.tenancy.session(tenant) as session:
-            existing = [one for one in await live_installations(session, slug) if one.name == name]
-            for one in existing:  # another one may be giving it what it waits for
-                await session.refresh(one, with_for_update=True)
-            if existing and existing[0].state not in UNFINISHED:
-                await check_agents(session, settings)
-                _require_version(existing[0], chosen)
-                await _require_granted(session, existing[0], chosen.manifest, grants)
-                return await _same(house, session, existing[0], settings, secrets, actor)
-            if not existing:
-                refuse_too_many(chosen.manifest, len(await live_installations(session, slug)))
-            installation = existing[0] if existing else _new_row(slug, name)
-            known = {key: value for key, value in installation.config.items() if _has(chosen, key)}
-            _of_version(installation, chosen)
-            merged = {**known, **config}
-            return await go_on(
-                house, session, installation, chosen.manifest, merged, secrets, actor, grants=grants
-            )
+            return await _record(house, session, wish)
     except IntegrityError as error:
         raise Conflict(
-            f"{slug} was installed at this very moment.", "Look: fleetprompt package status"
+            f"{chosen.manifest.slug} was installed at this very moment.", "Look: fleetprompt package status"
         ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a person asked for, checked as far as it can be without looking at what is there."""
+
+    chosen: Chosen
+    name: str
+    config: Mapping[str, Any]
+    secrets: Mapping[str, Secret]
+    actor: Actor
+    grants: Collection[str]
+
+
+async def _record(house: House, session: TenantSession, wish: _Wish) -> Asked:
+    """A new installation, or the one there: as it is wished, or unfinished."""
+    chosen, live = wish.chosen, await live_installations(session, wish.chosen.manifest.slug)
+    there = next((one for one in live if one.name == wish.name), None)
+    if there is None:
+        refuse_too_many(chosen.manifest, len(live))
+        there = _new_row(chosen.manifest.slug, wish.name)
+    else:
+        await session.refresh(there, with_for_update=True)  # somebody else may be giving it what it waits for
+        if there.state not in UNFINISHED:
+            return await _there(house, session, there, wish)
+    known = {key: value for key, value in there.config.items() if _has(chosen, key)}
+    _of_version(there, chosen)
+    merged = {**known, **wish.config}
+    manifest, secrets, actor = chosen.manifest, wish.secrets, wish.actor
+    return await go_on(house, session, there, manifest, merged, secrets, actor, grants=wish.grants)
+
+
+async def _there(house: House, session: TenantSession, there: Installation, wish: _Wish) -> Asked:
+    settings, _ = accepted(wish.chosen.installer, wish.chosen.manifest, wish.config)
+    await check_agents(session, settings)
+    _require_version(there, wish.chosen)
+    await _require_granted(session, there, wish.chosen.manifest, wish.grants)
+    return await _same(house, session, there, settings, wish.secrets, wish.actor)
 
 
 def accepted(

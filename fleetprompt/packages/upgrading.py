@@ -71,8 +71,9 @@ async def upgrade(
 ) -> Asked:
     """Ask for another version: `slug` (the highest) or `slug@version`. config, secrets: what it needs beside what is there.
 
-    grants: optional scopes. consent: the person who asks has seen `plan_upgrade` and agrees to what is wider. Raises NotFound, InvalidInput for
-    settings or secrets that are missing or cannot be, Conflict if it is there, revoked, or others could not work with it.
+    grants: optional scopes. consent: the person who asks has seen `plan_upgrade` and agrees to what is wider. Raises
+    NotFound, InvalidInput for settings or secrets that are missing or cannot be, Conflict if it is there, revoked, or
+    others could not work with it.
     """
     planned, chosen = await _plan(house, tenant, package, name, config or {}, secrets or {})
     _refuse_missing(planned)
@@ -83,14 +84,8 @@ async def upgrade(
         await check_agents(session, planned.config)
         label = new_id().hex
         await house.vault.store(session, installation.id, secrets or {}, label=label)
-        more = {
-            "config": dict(planned.config),
-            "label": label,
-            "to": chosen.manifest.version,
-            "to_digest": chosen.digest,
-            "wider": planned.wider,
-            "grant": list(grants),
-        }
+        target = {"to": chosen.manifest.version, "to_digest": chosen.digest, "grant": list(grants)}
+        more = {"config": dict(planned.config), "label": label, "wider": planned.wider, **target}
         reason = consent_reason(planned) if planned.wider and not consent else None
         # Whoever consents, or brings secrets, is not answered with the directive of somebody who did not.
         own = f":{'asks' if reason else 'goes'}:{label if secrets else ''}"
