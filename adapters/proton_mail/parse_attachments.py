@@ -8,8 +8,6 @@ import re
 import unicodedata
 from typing import Final
 
-import puremagic
-
 from adapters.proton_mail.mail import Attachment, decoded
 from adapters.proton_mail.parse_charset import header_text, one_line
 from adapters.proton_mail.parse_structure import Part
@@ -60,6 +58,8 @@ def sniffed(head: bytes) -> str:
     """The type that the first bytes speak of."""
     if not head:
         return UNKNOWN
+    import puremagic  # its tables are read with the first attachment, not by those who have none
+
     try:
         found = puremagic.from_string(head, mime=True)
     except (puremagic.PureError, ValueError, IndexError, KeyError):
