@@ -15,6 +15,7 @@ from sqlalchemy import or_, select
 from fleetprompt.connectors.proton_mail.bounces import BOUNCED
 from fleetprompt.connectors.proton_mail.preview import answered
 from fleetprompt.connectors.proton_mail.wake import NOT_ANSWERED, STOPPED
+from fleetprompt.connectors.revoking import REDACTED
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Conversation, Directive, Installation, Signal
 from fleetprompt.model.states import IN_FORCE, DirectiveState
@@ -27,7 +28,7 @@ NAME: Final = "mail.notice"
 PACKAGE: Final = "proton-mail"
 ASKED: Final = "directive.approval_requested"
 FAILED: Final = "agent.execution.failed"
-TOLD: Final = (ASKED, FAILED, STOPPED, NOT_ANSWERED, BOUNCED)
+TOLD: Final = (ASKED, FAILED, STOPPED, NOT_ANSWERED, BOUNCED, REDACTED)
 SHOWN_CHARS: Final = 600
 DECIDE: Final = "`fleetprompt directives show {id} --org {org}`, then `edit`, `approve` or `reject`."
 
@@ -155,6 +156,14 @@ async def _came_back(session: TenantSession, signal: Signal) -> str | None:
     )
 
 
+async def _redacted(session: TenantSession, signal: Signal) -> str | None:
+    kinds = ", ".join(kind.replace("_", " ") for kind in signal.payload["kinds"])
+    return (
+        f"A mail from {_sender(signal.payload)} held a secret ({kinds}); it was taken out before the mail was stored. "
+        f"Have them revoke it. `fleetprompt signals show {signal.causation_id} --org {session.tenant}`"
+    )
+
+
 def _sender(payload: Mapping[str, Any]) -> str:
     return str((payload.get("author") or {}).get("id") or "somebody")
 
@@ -165,4 +174,5 @@ _WORDS: Final[dict[str, Callable[[TenantSession, Signal], Awaitable[str | None]]
     STOPPED: _left,
     NOT_ANSWERED: _left,
     BOUNCED: _came_back,
+    REDACTED: _redacted,
 }
