@@ -124,6 +124,13 @@ async def test_each_check_is_shown_and_what_happened(desk: Office) -> None:
     assert "package.plan.proposed" in lately
     row = await desk.one("select id from signals where name = 'package.plan.proposed'")
     assert "package.plan.proposed" in await desk.says(f"audit {row['id']}")
+    code = (await desk.one("select code from plans"))["code"]
+    assert "configure mattermost post_burst=7" in await desk.says(f"audit {code}")
+    await desk.says(f"confirm {code}")
+    await desk.drain()
+    told = await desk.says(f"audit {code}")
+    assert "- confirmed 2" in told
+    assert "directive package.configure" in told
 
 
 async def test_what_waits_for_a_person_is_decided_by_chat(desk: Office) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from fleetprompt.packages.commands.verbs import CONFIRM, SETTING, SPELLINGS, VERBS, Verb
 
 MAX_CHARACTERS: Final = 2000
+MAX_WORD: Final = 20
 SURE_OF_VERB: Final = 0.8
 SURE_OF_PACKAGE: Final = 0.6
 _QUOTES: Final = dict.fromkeys(map(ord, "`\u201c\u201d"), '"') | {0xA0: " "}
@@ -77,7 +79,7 @@ def may_be(text: str) -> bool:
     if not said or len(said) > MAX_CHARACTERS or "\n" in said:
         return False
     first = said.partition(" ")[0].casefold()
-    return said.casefold() in SPELLINGS or first in VERBS or bool(_near(first, VERBS, SURE_OF_VERB))
+    return said.casefold() in SPELLINGS or first in VERBS or bool(_near_verbs(first))
 
 
 def is_confirmation(text: str) -> str | None:
@@ -134,7 +136,7 @@ def _was_meant(verb: Verb, rest: str, known: Collection[str], certain: bool) -> 
 
 
 def _misspelt(first: str, rest: str, known: Collection[str], *, certain: bool) -> Parsed:
-    near = [VERBS[name] for name in _near(first.casefold(), VERBS, SURE_OF_VERB)]
+    near = [VERBS[name] for name in _near_verbs(first.casefold())]
     for verb in near:
         command = _fit(verb, rest)
         if command is not None and (certain or _is_meant_anyway(verb, command, known)):
@@ -150,6 +152,12 @@ def _is_meant_anyway(verb: Verb, command: Command, known: Collection[str]) -> bo
     if command.package:
         return bool(_near(command.package, known, SURE_OF_PACKAGE))
     return verb.name == CONFIRM or not (command.word or command.rest)
+
+
+@lru_cache(maxsize=4096)
+def _near_verbs(word: str) -> tuple[str, ...]:
+    """Kept: it is asked of the first word of every message."""
+    return tuple(_near(word, VERBS, SURE_OF_VERB)) if len(word) <= MAX_WORD else ()
 
 
 def _near(word: str, known: Collection[str], cutoff: float) -> list[str]:

@@ -12,6 +12,8 @@ from fleetprompt.model.states import AgentState
 from fleetprompt.packages import look
 from fleetprompt.packages.commands.consent import consent_lines
 from fleetprompt.packages.commands.context import Context, in_chat
+from fleetprompt.packages.commands.drafts import spoken
+from fleetprompt.packages.commands.plans import find_plan
 from fleetprompt.packages.commands.verbs import VERBS
 from fleetprompt.packages.info import describe, find_packages
 from fleetprompt.packages.look import Status
@@ -140,14 +142,38 @@ async def test(context: Context) -> str:
 
 
 async def audit(context: Context) -> str:
-    """The trace of one id, or what was done lately."""
+    """The trace of one id, how far a plan came, or what was done lately."""
     wanted = context.command.word
     if not wanted:
-        return await _lately(context)
+        return await (_of_plan(context) if context.command.rest else _lately(context))
+    return await _traced(context, wanted)
+
+
+async def _traced(context: Context, wanted: str) -> str:
     found = await find_trace(context.house.tenancy, context.asked.tenant, wanted)
     lines = list(trace_lines(found))
     cut = [f"... and {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
     return "\n".join(["```", *(line.replace("```", "") for line in lines[:MOST_LINES]), *cut, "```"])
+
+
+async def _of_plan(context: Context) -> str:
+    async with context.session() as session:
+        plan = await find_plan(session, context.command.rest)
+    if plan is None:
+        return f"There is no plan `{context.command.rest}`."
+    moments = {
+        "asked for": plan.created_at,
+        "void": plan.voided_at,
+        "confirmed": plan.confirmed_at,
+        "over": plan.finished_at,
+    }
+    lines = [f"**{plan.code}**: {spoken(plan.wish)}"]
+    lines += [
+        f"- {what} {moment:%Y-%m-%d %H:%M:%S}" for what, moment in moments.items() if moment is not None
+    ]
+    lines += [plan.shown] if plan.shown else []
+    traced = await _traced(context, str(plan.directive_id)) if plan.directive_id is not None else ""
+    return "\n".join([*lines, *([traced] if traced else [])])
 
 
 async def _lately(context: Context) -> str:

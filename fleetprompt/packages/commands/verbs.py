@@ -22,6 +22,7 @@ _SETTINGS: Final = rf"(?P<settings>(?:\s+{_PAIR})*)"
 _SCOPES: Final = r"(?P<scopes>(?:\s+\+[a-z][\w.:-]{0,80})*)"
 _REVOKED: Final = r"(?P<revoked>(?:\s+-[a-z][\w.:-]{0,80})*)"
 _ID: Final = r"(?P<word>[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12})"
+_CODE: Final = r"[Pp]-?[0-9A-Za-z]{3,6}"
 SETTING: Final = re.compile(r'([A-Za-z_][\w.-]{0,60})=(?:("[^"]*")|([^\s"]*))')
 
 
@@ -63,12 +64,12 @@ _ALL: Final = (
           is_for_reading=True),
     _verb("install", rf"{_PACKAGE}{_SETTINGS}{_SCOPES}", "PACKAGE[@VERSION] [KEY=VALUE ...] [+SCOPE ...]",
           "Plans an installation; nothing happens before you confirm it.", is_plain=False),
-    _verb(CONFIRM, r"(?P<word>[Pp]-?[0-9A-Za-z]{3,6})", "CODE", "Carries a plan out.", is_plain=False),
+    _verb(CONFIRM, rf"(?P<word>{_CODE})", "CODE", "Carries a plan out.", is_plain=False),
     _verb("configure", rf"{_PACKAGE}{_SETTINGS}{_SCOPES}{_REVOKED}", "PACKAGE [KEY=VALUE ...] [+SCOPE ...] [-SCOPE ...]", "Plans other settings; without any, shows them."),
     _verb("secret", rf"{_PACKAGE}(?:\s+(?P<word>[a-z][a-z0-9_]{{0,60}}))?", "PACKAGE [CREDENTIAL]",
           "Sends you, and you alone, a link to hand a secret over."),
     _verb("test", rf"(?:{_PACKAGE})?", "[PACKAGE]", "Tries an installation, check by check.", is_for_reading=True),
-    _verb("audit", rf"(?:{_ID})?", "[ID]", "What happened, lately or about one thing.", is_for_reading=True),
+    _verb("audit", rf"(?:{_ID}|(?P<rest>{_CODE}))?", "[ID | CODE]", "What happened, lately or about one thing.", is_for_reading=True),
     _verb("enable", _PACKAGE, "PACKAGE", "Lets an installation listen and post again."),
     _verb("disable", _PACKAGE, "PACKAGE", "Keeps an installation from listening and posting."),
     _verb("reauth", rf"{_PACKAGE}(?:\s+(?P<word>[a-z][a-z0-9_]{{0,60}}))?", "PACKAGE [CREDENTIAL]",
