@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
-from typing import Final
+from typing import Any, Final
 
 from adapters.proton_mail.parse_limits import TooMuch
 from adapters.proton_mail.settings import MailLimits
@@ -21,12 +21,41 @@ MAX_BOUNDARY_CHARS: Final = 200
 _HEADERS_END = re.compile(rb"\r?\n\r?\n")
 _A_HEADER = re.compile(rb"(?:[!-9;-~]+[ \t]*:|From )")
 _MARK_END = re.compile(rb"(--)?[ \t]*(?=\r?\n|\Z)")
-_PARSER: Final = BytesParser(policy=compat32)
+
+
+class Headers(Message):
+    """As the library has them, but looked for by name in a table: it lowers every name at each of fifty looks."""
+
+    def __init__(self, policy: Any = compat32) -> None:
+        super().__init__(policy=policy)
+        self._by_name: dict[str, list[str]] = {}
+        self._counted = 0
+
+    def get_all(self, name: str, failobj: Any = None) -> Any:
+        found = self._found(name)
+        return [self.policy.header_fetch_parse(name, value) for value in found] if found else failobj
+
+    def get(self, name: str, failobj: Any = None) -> Any:
+        found = self._found(name)
+        return self.policy.header_fetch_parse(name, found[0]) if found else failobj
+
+    def __contains__(self, name: object) -> bool:
+        return bool(self._found(str(name)))
+
+    def _found(self, name: str) -> list[str]:
+        if self._counted != len(self):
+            self._by_name, self._counted = {}, len(self)
+            for known, value in self.raw_items():
+                self._by_name.setdefault(known.lower(), []).append(value)
+        return self._by_name.get(name.lower(), [])
+
+
+_PARSER: Final = BytesParser(Headers, policy=compat32)
 
 
 @dataclass(slots=True)
 class Part:
-    """One part: its headers, undecoded, and where its body stands. children: in order."""
+    """One part: its headers, undecoded, and where its body stands. type: its content type, in lower case. children: in order."""
 
     headers: Message
     start: int
@@ -34,11 +63,10 @@ class Part:
     depth: int
     parent: Part | None = None
     children: list[Part] = field(default_factory=list)
+    type: str = ""
 
-    @property
-    def type(self) -> str:
-        """Its content type, in lower case."""
-        return _guarded(self.headers.get_content_type, "text/plain")
+    def __post_init__(self) -> None:
+        self.type = _guarded(self.headers.get_content_type, "text/plain")
 
     @property
     def encoding(self) -> str:
