@@ -11,6 +11,7 @@ import pytest
 from fleetprompt.accounts import identities
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Conversation
+from fleetprompt.packages.commands import register
 from fleetprompt.packages.commands.register import OBEY
 from fleetprompt.runtime.agents.manage import create_agent, list_agents
 from fleetprompt.runtime.directives import NewDirective, request
@@ -161,6 +162,20 @@ async def test_a_message_that_comes_again_gets_one_answer_and_no_agent_hears_of_
     [answer] = desk.said
     assert "**installed**" in answer
     assert await desk.stage.base.tenant_rows(ACME, "select 1 from executions") == []
+
+
+async def test_a_command_that_breaks_is_answered_all_the_same(
+    desk: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*_: object) -> str:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(register, "obey", breaks)
+    await hear(desk, "status")
+    await drain(desk.stage.house, kinds="signal.handle")
+    await desk.stage.base.rows("update public.job set max_attempts = attempt + 1, scheduled_at = now()")
+    await desk.drain()
+    assert [text for text in desk.said if "by a fault of ours" in text]
 
 
 async def test_no_machine_and_no_stranger_is_ever_obeyed(desk: Office) -> None:

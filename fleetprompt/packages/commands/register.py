@@ -27,6 +27,9 @@ from fleetprompt.tenancy.rows import get
 OBEY: Final = "command.obey"
 DIRECT: Final = "direct"
 ANSWER: Final = "signal:{}:command"
+BROKEN: Final = (
+    "That did not work, by a fault of ours. `status` and `audit` say how things stand; then say it again."
+)
 
 
 def register_commands(house: House) -> None:
@@ -42,7 +45,7 @@ def register_commands(house: House) -> None:
         return await _take(house, session, signal, installation)
 
     registry.commands = is_command
-    registry.add_job(JobKind(OBEY, lambda work: _answer(house, work)))
+    registry.add_job(JobKind(OBEY, lambda work: _answer(house, work), _answer_died(house)))
     registry.add_job(JobKind(plans.CARRY, lambda work: carry.carry(house, work), _carry_died(house)))
     _register_following(house)
 
@@ -182,6 +185,20 @@ def _register_following(house: House) -> None:
     for name in PACKAGE_NAMES:
         house.registry.on(name, Handler("commands.follow", changed))
     house.registry.settled.append(settled)
+
+
+def _answer_died(house: House) -> Any:
+    async def died(work: Work, args: dict[str, Any], error: str) -> None:
+        async with work.finish() as session:
+            signal = await get(session, Signal, UUID(args["signal_id"]))
+            conversation = await get(session, Conversation, signal.conversation_id) if signal else None
+            installation = await get(session, Installation, signal.installation_id) if signal else None
+            if signal is None or conversation is None or installation is None:
+                return
+            asked = asked_by(work.tenant, signal, installation, house.registry.channels[installation.package])
+            await _say(house, session, conversation, asked, BROKEN, ())
+
+    return died
 
 
 def _carry_died(house: House) -> Any:
