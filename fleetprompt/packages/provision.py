@@ -19,7 +19,7 @@ from fleetprompt.packages import grants
 from fleetprompt.packages.find import live_installations
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.manifest.checks import find_conflicts
-from fleetprompt.packages.templates import Wanted, here, wanted
+from fleetprompt.packages.templates import Wanted, here, taught, wanted
 from fleetprompt.runtime.agents import provided
 from fleetprompt.runtime.agents.manage import list_agents
 from fleetprompt.runtime.agents.provided import AgentTemplate
@@ -90,6 +90,7 @@ async def provision(
     await _provide_agents(session, registry, installation.id, want, actor, done)
     await _provide_workflows(session, registry, installation.id, want, actor, done)
     await _remove_agents(session, registry, installation.id, want, actor, done)
+    await provided.refresh_skills(session, installation.id, taught(manifest, here(installation)))
     faults.reach("package.provisioned")
     return done
 

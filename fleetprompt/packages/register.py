@@ -9,6 +9,7 @@ from sqlalchemy import select
 from fleetprompt.accounts import NotAllowed, Role
 from fleetprompt.model import Directive, Installation
 from fleetprompt.model.states import DirectiveState
+from fleetprompt.packages.attaching import register_skills
 from fleetprompt.packages.blocking import OFTEN, block_kind
 from fleetprompt.packages.house import House
 from fleetprompt.packages.purging import DAILY, purge_kind
@@ -49,6 +50,7 @@ def register_packages(house: House) -> None:
         registry.add_job(kind)
     for recurring in (OFTEN, DAILY):
         registry.add_recurring(recurring)
+    register_skills(house)
     registry.settled.append(settled)
     registry.rechecks.append(_recheck_right)
 

@@ -40,10 +40,15 @@ def here(installation: Installation) -> Here:
 def wanted(manifest: Manifest, place: Here) -> Wanted:
     """Raises InvalidInput for what this program does not understand, though its signature is fine."""
     names = {agent.name: _name(agent, place) for agent in manifest.provides.agents}
-    skills = {skill.name: _taught(manifest, skill, place) for skill in manifest.provides.skills}
+    skills = {skill["name"]: skill for skill in taught(manifest, place)}
     agents = tuple(_agent(agent, names[agent.name], skills) for agent in manifest.provides.agents)
     workflows = tuple(_workflow(one, names, place) for one in manifest.provides.workflows)
     return Wanted(agents, workflows)
+
+
+def taught(manifest: Manifest, place: Here) -> list[dict[str, Any]]:
+    """Its skills as agents are taught them (`Agent.skills`)."""
+    return [_taught(manifest, skill, place) for skill in manifest.provides.skills]
 
 
 def _name(agent: AgentWords, place: Here) -> str:

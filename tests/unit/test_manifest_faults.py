@@ -75,6 +75,7 @@ WORKFLOW = """\
 REACHES = [
     ("agent: host", "agent: fleet", "There is no agent 'fleet' here. There is: host."),
     ("agent: host\n          input: Sort this.", "directive: email.send", "not among the directives"),
+    ("agent: host\n          input: Sort this.", "directive: package.uninstall", "administers nothing"),
     (
         "agent: host\n          input: Sort this.",
         "directive: email.send\n          installation: proton-mail:sales",

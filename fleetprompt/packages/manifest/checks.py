@@ -20,6 +20,7 @@ REFERRING: Final = frozenset(
 REPEATED_GROUP: Final = re.compile(r"\)[*+{]")
 UNBOUNDED: Final = re.compile(r"(?<!\\)[*+]|\{\d*,\d*\}")
 MAX_UNBOUNDED: Final = 2
+ADMINISTERING: Final = ("package.", "skill.")
 
 Found = tuple[Path_, str, str]
 """Where, what is wrong, what would do."""
@@ -127,6 +128,8 @@ def _reach(manifest: Manifest, step: Step, place: Path_) -> Iterator[Found]:
     if step.directive is not None and step.directive not in manifest.directives:
         problem = f"{step.directive} is not among the directives that it asks for."
         yield (*place, "directive"), problem, "Add it to directives."
+    if step.directive is not None and step.directive.startswith(ADMINISTERING):
+        yield (*place, "directive"), "A package's workflow administers nothing.", "Leave that to people."
     package = (step.installation or "").partition(":")[0]
     if package and package not in {manifest.slug, *(need.package for need in manifest.requires)}:
         problem = f"It uses the installation of {package}, which it does not require."

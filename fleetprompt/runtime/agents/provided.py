@@ -145,6 +145,22 @@ async def _tell(
     await emit(session, registry, NewSignal(name, payload, by))
 
 
+async def refresh_skills(
+    session: TenantSession, installation_id: UUID, skills: Sequence[Mapping[str, Any]]
+) -> None:
+    """What a person taught other agents of an installation's skills becomes what they are now."""
+    now = {str(skill["name"]): dict(skill) for skill in skills}
+    mark = [{"installation_id": str(installation_id)}]
+    others = select(Agent).where(
+        Agent.skills.contains(mark), Agent.installation_id.is_distinct_from(installation_id)
+    )
+    for agent in await session.scalars(others.with_for_update().execution_options(populate_existing=True)):
+        ours = [one for one in agent.skills if one.get("installation_id") == str(installation_id)]
+        kept = [one for one in agent.skills if one not in ours]
+        agent.skills = [*kept, *(now[one["name"]] for one in ours if one["name"] in now)]
+    await session.flush()
+
+
 async def forget_skills(session: TenantSession, installation_id: UUID) -> None:
     """Take an installation's skills from agents that a person taught them."""
     mark = [{"installation_id": str(installation_id)}]
