@@ -1,7 +1,7 @@
 """What has the shape of a secret in a text that a person wrote.
 
 Shapes with few false positives alone: a prefix that its issuer chose to be found by, or a word that says what follows.
-26 letters and digits, as Mattermost's tokens are, are also its every id: so they count behind the word "token" only.
+26 letters and digits are a token of some chat servers, and each of their ids: so they count behind the word "token" only.
 A password that is an ordinary word is not found where nothing but a colon stands before it.
 Prefixes: https://github.com/gitleaks/gitleaks, `config/gitleaks.toml`; RFC 7519 (JWT); RFC 7468 (PEM).
 """

@@ -97,15 +97,16 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_no_text_makes_the_search_slow(piece: str) -> None:
-    """Ten times the text takes about ten times as long, not a hundred times."""
-    short, long = (_seconds(piece * count) for count in (2_000, 20_000))
-    assert long < max(short, 0.002) * 40
+    """Thirty times the text takes some thirty times as long, not nine hundred times."""
+    short, long = (_seconds(piece * count) for count in (500, 15_000))
+    assert long < max(short, 0.0005) * 200
 
 
 def _seconds(text: str) -> float:
+    """Of this process alone, whatever else the machine does; the best of a few."""
     best = 1e9
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = time.process_time()
         shapes_in(text)
-        best = min(best, time.perf_counter() - begun)
+        best = min(best, time.process_time() - begun)
     return best
