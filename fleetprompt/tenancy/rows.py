@@ -12,8 +12,8 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from sqlalchemy import inspect
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import configure_mappers, make_transient_to_detached
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm import configure_mappers
+from sqlalchemy.orm.attributes import instance_state
 
 from fleetprompt.database.driver import Sql
 from fleetprompt.model import TenantBase
@@ -67,15 +67,17 @@ async def get(session: TenantSession, entity: type[Entity], identity: Any) -> En
 
 def adopt(session: TenantSession, entity: type[Entity], values: Sequence[Any]) -> Entity:
     """The entity of a row; values: of all its columns, in order."""
-    row = dict(zip(names(entity), values, strict=True))
-    held: Entity | None = cast("Any", session.identity_map).get(_identity(entity, row))
+    row, identities = dict(zip(names(entity), values, strict=True)), session.sync_session.identity_map
+    identity = _identity(entity, row)
+    held: Entity | None = identities.get(identity)
     if held is not None:
         refresh(held, row.items())
         return held
     made: Entity = _new_instance(entity)()
     made.__dict__.update(row)
-    make_transient_to_detached(made)
-    session.add(made)
+    state = instance_state(made)  # as the toolkit's own loading does
+    state.key, state.session_id = identity, session.sync_session.hash_key
+    identities.add(state)
     return made
 
 
@@ -98,8 +100,11 @@ def _new_instance(entity: type[Entity]) -> Callable[[], Entity]:
 
 def refresh(row: TenantBase, values: Iterable[tuple[str, Any]]) -> None:
     """Take over what the database holds."""
-    for name, value in values:
-        set_committed_value(row, name, value)
+    given, state = dict(values), instance_state(row)
+    row.__dict__.update(given)
+    for name in state.committed_state.keys() & given.keys() if state.committed_state else ():
+        del state.committed_state[name]
+    state.expired_attributes.difference_update(given)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Agent
 from fleetprompt.model.states import AgentState
 from fleetprompt.runtime.moves import move
-from fleetprompt.tenancy.rows import Rows, get, insert
+from fleetprompt.tenancy.rows import Rows, get, insert, refresh
 from tests.house import ACME, House, fresh_house
 
 BY_NAME = Rows(Agent, "select {columns} from agents where name = :name")
@@ -68,6 +69,37 @@ async def test_what_is_read_again_takes_the_place_of_what_was_held(house: House)
         assert made.purpose == "reads"
         assert not session.dirty
         assert await get(session, Agent, new_id()) is None
+
+
+async def test_what_was_changed_and_not_written_gives_way_to_what_is_read(house: House) -> None:
+    async with house.tenancy.session(ACME) as session:
+        made = await insert(session, Agent, {"id": new_id(), **NEW})
+        assert made is not None
+        made.purpose, made.instructions = "forgets", "keeps"
+        refresh(made, [("purpose", "")])
+        assert (made.purpose, made.instructions) == ("", "keeps")
+    [row] = await house.tenant_rows(ACME, "select purpose, instructions from agents")
+    assert tuple(row) == ("", "keeps")
+
+
+async def test_the_toolkit_changes_deletes_and_holds_what_was_read_beside_it(house: House) -> None:
+    async with house.tenancy.session(ACME) as session:
+        await insert(session, Agent, {"id": new_id(), **NEW})
+    async with house.tenancy.session(ACME) as session:
+        read = await BY_NAME.first(session, {"name": "scribe"})
+        assert read is not None
+        read.purpose = "writes"
+        kept = read.id
+        del read
+        gc.collect()  # a change keeps its row alive until it is written
+    async with house.tenancy.session(ACME) as session:
+        read = await BY_NAME.first(session, {"name": "scribe"})
+        assert read is not None
+        assert (read.purpose, read in session) == ("writes", True)
+        assert await session.get(Agent, kept) is read
+        await session.refresh(read)
+        await session.delete(read)
+    assert await house.tenant_rows(ACME, "select 1 from agents") == []
 
 
 async def test_a_repeated_insert_gives_nothing(house: House) -> None:
