@@ -7,10 +7,10 @@ and a plan moves on in the transaction that sees that its step is over.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from fleetprompt.accounts import Role, require_member_here
 from fleetprompt.kernel import faults
@@ -19,6 +19,7 @@ from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Directive, Installation, Plan
 from fleetprompt.packages import lifecycle
 from fleetprompt.packages.asking import Asked
+from fleetprompt.packages.checking import accepted_config
 from fleetprompt.packages.commands import plans
 from fleetprompt.packages.commands.context import in_chat
 from fleetprompt.packages.commands.follow import follow
@@ -29,6 +30,7 @@ from fleetprompt.runtime.people import as_actor
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.runtime.signals.emit import SYSTEM
 
+INSTALL: Final = "package.install"
 faults.declare(["plan.step_asked"])
 
 
@@ -84,20 +86,45 @@ async def _ask(house: House, work: Work, plan: Plan) -> None:
 
 
 async def _recorded(house: House, tenant: TenantSlug, plan: Plan, step: Mapping[str, Any]) -> Asked | None:
-    """What this very step asked for before we died: a directive of this person since they confirmed."""
+    """What this very step asked for before we died: a directive of this person since they confirmed.
+
+    Not that of another plan of theirs, which may be for the same installation at the same moment.
+    """
+    of_others = select(Plan.directive_id).where(Plan.id != plan.id, Plan.directive_id.is_not(None))
     query = select(Directive).where(
-        Directive.name.in_((f"package.{step['verb']}", "package.install")),
+        Directive.name.in_((f"package.{step['verb']}", INSTALL)),
         Directive.actor_id == f"user:{plan.user_id}",
         Directive.created_at >= plan.confirmed_at,
         Directive.arguments["package"].astext == step["package"],
+        or_(
+            Directive.name == INSTALL, Directive.id.not_in(of_others)
+        ),  # waiting plans follow the newest install
     )
     async with house.tenancy.session(tenant) as session:
         found = await session.scalars(query.order_by(Directive.id.desc()))
         for directive in found:
             installation = await session.get(Installation, directive.installation_id)
-            if installation is not None and installation.name == step["name"]:
+            if installation is None or installation.name != step["name"]:
+                continue
+            if _asks_this(house, directive, installation, step):
                 return Asked(installation.id, directive.id)  # type: ignore[arg-type]
     return None
+
+
+def _asks_this(
+    house: House, directive: Directive, installation: Installation, step: Mapping[str, Any]
+) -> bool:
+    """Whether a directive gives an installation the settings and scopes of this step."""
+    given = directive.arguments
+    lists = (("grant", step["scopes"]), ("revoke", step["revoked"]))
+    if any(sorted(given.get(name, wanted)) != sorted(wanted) for name, wanted in lists):
+        return False
+    settings, there = step["settings"], given.get("config", installation.config)
+    try:
+        wanted, _ = accepted_config(house.installers.find(step["package"]), {**there, **settings})
+    except FleetPromptError:
+        return False
+    return all(name in there and there[name] == wanted[name] for name in settings)
 
 
 async def _by_lifecycle(house: House, tenant: TenantSlug, step: Mapping[str, Any], actor: Actor) -> Asked:

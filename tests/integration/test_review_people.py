@@ -1,0 +1,73 @@
+"""What a fresh look at people, codes, commands and secrets found broken; each of these has failed once."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleetprompt.accounts import Role, api_keys
+from fleetprompt.accounts.api_keys import InvalidKey
+from fleetprompt.runtime.signals.replay import Chosen, replay
+from tests.commanding import Office, employ, office
+from tests.connected import OPERATOR
+from tests.doors import open_doors
+from tests.house import ACME, House
+from tests.members import changed, joins
+from tests.people import TELL
+
+
+async def test_two_plans_of_one_person_for_one_installation_are_both_carried_out_or_say_so() -> None:
+    async with office() as desk:
+        codes = [
+            await desk.code(f"configure mattermost {one}")
+            for one in ("post_burst=7", "max_posts_per_answer=3")
+        ]
+        for code in codes:
+            await desk.says(f"confirm {code}")
+        await desk.drain()
+        config = (await desk.one("select config from installations"))["config"]
+        plans = await desk.stage.base.tenant_rows(ACME, "select error from plans order by created_at")
+        assert '"post_burst": 7' in config
+        assert plans[0]["error"] is None
+        assert '"max_posts_per_answer": 3' in config or plans[1]["error"] is not None
+
+
+async def test_a_slash_command_that_is_replayed_is_not_obeyed_again() -> None:
+    async with open_doors() as doors:
+        desk = doors.office
+        await doors.send(doors.form("unlink", desk.mia))
+        await desk.drain()
+        await _links_again(desk)
+        async with desk.stage.house.tenancy.session(ACME) as session:
+            await replay(session, desk.stage.house.registry, Chosen(name="chat.command.received"), OPERATOR)
+        await desk.drain()
+        assert "mia" in (await desk.says("whoami", desk.mia)).lower()
+
+
+async def _links_again(desk: Office) -> None:
+    assert "nobody" in await desk.says("whoami", desk.mia)
+    await employ(desk, desk.mia, Role.MEMBER)
+
+
+async def test_a_key_that_was_rotated_can_be_revoked_while_it_still_works(house: House) -> None:
+    ada = await joins(house, "Ada")
+    async with house.tenancy.session(ACME) as session:
+        old = await api_keys.create_key(session, TELL, ada.user_id, name="ci", scopes=[], days=30)
+    async with house.tenancy.session(ACME) as session:
+        await api_keys.rotate_key(session, TELL, old.key.id, overlap_hours=24)
+    assert (await api_keys.authenticate(house.database, old.token.reveal())).user_id == ada.user_id
+    async with house.tenancy.session(ACME) as session:
+        await api_keys.revoke_key(session, TELL, old.key.id)
+    with pytest.raises(InvalidKey):
+        await api_keys.authenticate(house.database, old.token.reveal())
+
+
+async def test_whoever_is_added_again_has_no_key_of_before_not_even_a_rotated_one(house: House) -> None:
+    ada = await joins(house, "Ada")
+    async with house.tenancy.session(ACME) as session:
+        old = await api_keys.create_key(session, TELL, ada.user_id, name="ci", scopes=[], days=30)
+    async with house.tenancy.session(ACME) as session:
+        await api_keys.rotate_key(session, TELL, old.key.id, overlap_hours=24)
+    await changed(house, "remove", ada.user_id)
+    await joins(house, "Ada")
+    with pytest.raises(InvalidKey):
+        await api_keys.authenticate(house.database, old.token.reveal())
