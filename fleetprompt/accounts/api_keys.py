@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import and_, func, select, text, update
 
 from fleetprompt.accounts.facts import Fact, TellFact
 from fleetprompt.accounts.rights import ALLOWED, NotAllowed, require_member_here
@@ -149,8 +149,9 @@ async def rotate_key(
 
 
 async def revoke_key(session: TenantSession, tell: TellFact, key_id: UUID) -> Key:
-    """It opens nothing from the commit on. Raises NotFound, Conflict for one that opens nothing already."""
-    old = await _held(session, key_id)
+    """It opens nothing from the commit on, also one that a rotation left working for a while. Raises NotFound, Conflict
+    for one that opens nothing already."""
+    old = await _held(session, key_id, also_rotated=True)
     await _end(session, old.id, timedelta())
     [key] = [key for key in await keys_of(session) if key.id == key_id]
     await tell(session, Fact("api_key.revoked", _payload(key, old.user_id)))
@@ -171,10 +172,11 @@ async def keys_of(session: TenantSession) -> list[Key]:
         return [_as_key(key, email) for key, email in (await session.execute(query)).all()]
 
 
-async def _held(session: TenantSession, key_id: UUID) -> ApiKey:
+async def _held(session: TenantSession, key_id: UUID, *, also_rotated: bool = False) -> ApiKey:
     """A key that still opens something, held to the end of the transaction: of two who rotate it one is told so."""
+    opens = ApiKey.expires_at > func.now(), ApiKey.revoked_at.is_(None) | (ApiKey.revoked_at > func.now())
     query = (
-        select(ApiKey, (ApiKey.expires_at > func.now()).label("is_fresh"))
+        select(ApiKey, and_(*opens).label("is_open"))
         .join(Organization, Organization.id == ApiKey.organization_id)
         .where(ApiKey.id == key_id, Organization.slug == session.tenant)
         .with_for_update(of=ApiKey)
@@ -184,7 +186,7 @@ async def _held(session: TenantSession, key_id: UUID) -> ApiKey:
     if row is None:
         raise NotFound("There is no such key here.", f"See: fleetprompt key list --org {session.tenant}")
     key: ApiKey = row.ApiKey
-    if key.revoked_at is not None or not row.is_fresh:
+    if not row.is_open or (key.revoked_at is not None and not also_rotated):
         raise Conflict("This key has ended already.", "Make another: fleetprompt key create")
     return key
 

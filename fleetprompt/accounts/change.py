@@ -118,7 +118,10 @@ async def _let_go(session: TenantSession, organization_id: UUID, user_id: UUID) 
             delete(table).where(table.organization_id == organization_id, table.user_id == user_id)
         )
     keys = update(ApiKey).where(ApiKey.organization_id == organization_id, ApiKey.user_id == user_id)
-    await session.execute(keys.where(ApiKey.revoked_at.is_(None)).values(revoked_at=func.now()))
+    open_ = ApiKey.revoked_at.is_(None) | (
+        ApiKey.revoked_at > func.now()
+    )  # a rotation leaves one for a while
+    await session.execute(keys.where(open_).values(revoked_at=func.now()))
 
 
 async def _tell(session: TenantSession, tell: Tell, change: Change) -> None:
