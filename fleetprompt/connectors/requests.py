@@ -105,6 +105,8 @@ def register_requests(house: House, pool: AdapterPool) -> None:
 async def _work_off(house: House, pool: AdapterPool, work: Work) -> None:
     async with work.step() as session:
         asked = await _asked(session, UUID(work.args["signal_id"]))
+        if asked is not None and await _is_done(session, asked.signal):
+            asked = None
         known = await known_packages(session) if asked is not None else []
     if asked is None:
         await work.end()
@@ -115,6 +117,11 @@ async def _work_off(house: House, pool: AdapterPool, work: Work) -> None:
         async with work.finish() as session:
             await _hand_on(house, session, asked, place)
             await _answer(house, session, asked.signal, HANDED_ON)
+
+
+async def _is_done(session: TenantSession, signal: Signal) -> bool:
+    """A signal may be handled again after years: what was answered then is not obeyed once more."""
+    return await doors.answer_to(session, signal.id) not in (None, FAILED.format(kind=signal.name))
 
 
 async def _obey(house: House, work: Work, asked: Asked) -> None:
