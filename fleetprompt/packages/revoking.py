@@ -15,6 +15,7 @@ from fleetprompt.packages.installers import Installer, nearest
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
 
 REVOKED = "secret.revoked"
+AT_WORK = (InstallationState.INSTALLED, InstallationState.INSTALLING, InstallationState.UPGRADING)
 
 
 def named_secret(installer: Installer, wanted: str | None) -> str:
@@ -48,8 +49,10 @@ async def revoke_secret(
     async with house.tenancy.session(tenant) as session:
         held = await session.get(Installation, installation_id, with_for_update=True)
         assert held is not None
-        if credential in installer.secrets and held.state == InstallationState.INSTALLED:
-            raise Conflict(f"{held.package} was enabled at this very moment.", "Ask again.")
+        if credential in installer.secrets:
+            if held.state in AT_WORK:
+                raise Conflict(f"{held.package} is {held.state} at this very moment.", "Ask again.")
+            held.generation += 1  # whoever tries it with this credential just now does not let it run
         await house.vault.take_away(session, installation_id, credential)
         payload = {"installation_id": str(installation_id), "package": held.package, "credential": credential}
         new = NewSignal(

@@ -136,6 +136,11 @@ async def is_staged(session: TenantSession, act: Act) -> bool:
     return await session.scalar(query.limit(1)) is not None
 
 
+def has_begun(directive: Directive) -> bool:
+    """Whether it ever ran: one that was withdrawn before that left nothing, whatever another one is about."""
+    return directive.attempt > 0
+
+
 async def start_afresh(session: TenantSession, installation_id: UUID) -> None:
     """Forget how far the far side was read."""
     cursor = delete(InstallationCursor).where(InstallationCursor.installation_id == installation_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleetprompt.kernel.errors import Conflict
 from fleetprompt.model import Directive, Installation
 from fleetprompt.model.states import InstallationState
 from fleetprompt.packages import directory, grants
@@ -34,6 +35,7 @@ class Configure(Tried):
         if is_so and installation.generation == act.request["generation"] + 1:
             return Done(receipt_of(installation))
         require_generation(installation, act)
+        await _require_secrets(act, session, installation)
         secrets = await act.house.vault.read_all(session, installation.id, label=act.request["label"])
         return Begun(installation.package, act.request["config"], secrets)
 
@@ -67,3 +69,11 @@ class Configure(Tried):
         """What was staged is forgotten."""
         await house.vault.drop(session, installation.id, directive.arguments["label"])
         await tell_failed(house, session, installation, directive, "package.configure.failed")
+
+
+async def _require_secrets(act: Act, session: TenantSession, installation: Installation) -> None:
+    """Those that came along may be gone: forgotten with a failure, after which a person retries, or taken away."""
+    installer = act.house.installers.find(installation.package)
+    came = {*installer.secrets, *installer.optional_secrets}.intersection(act.request["changed"])
+    if came and not await is_staged(session, act):
+        raise Conflict("The secrets that came with this change are gone.", "Ask for it again, with them.")

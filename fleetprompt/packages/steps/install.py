@@ -14,7 +14,17 @@ from fleetprompt.packages.house import House
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.planning import recheck, require_needs
 from fleetprompt.packages.provision import provision
-from fleetprompt.packages.steps.base import Act, Begun, Done, Tried, held, receipt_of, tell_failed, tell_step
+from fleetprompt.packages.steps.base import (
+    Act,
+    Begun,
+    Done,
+    Tried,
+    has_begun,
+    held,
+    receipt_of,
+    tell_failed,
+    tell_step,
+)
 from fleetprompt.runtime.moves import move
 from fleetprompt.tenancy import TenantSession
 
@@ -72,7 +82,9 @@ class Install(Tried):
         self, house: House, session: TenantSession, directive: Directive, installation: Installation
     ) -> None:
         """It must not be left `installing`: what settings can mend waits for them."""
-        if installation.state not in BEGUN:
+        if installation.state not in BEGUN or (
+            installation.state == InstallationState.INSTALLING and not has_begun(directive)
+        ):
             return
         mendable = directive.error_code in MENDED_BY_SETTINGS
         waits = mendable and installation.state == InstallationState.INSTALLING

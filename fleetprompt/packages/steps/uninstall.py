@@ -34,6 +34,7 @@ from fleetprompt.packages.steps.base import (
     Begun,
     Done,
     Step,
+    has_begun,
     held,
     receipt_of,
     start_afresh,
@@ -113,7 +114,7 @@ class Uninstall(Step):
         self, house: House, session: TenantSession, directive: Directive, installation: Installation
     ) -> None:
         """Visible, and to be asked for again: it hears nothing, but is not gone."""
-        if installation.state == InstallationState.UNINSTALLING:
+        if installation.state == InstallationState.UNINSTALLING and has_begun(directive):
             why = {"error": directive.error, "error_code": directive.error_code, "updated_at": func.now()}
             await move(session, installation, InstallationState.FAILED, **why)
         await tell_failed(house, session, installation, directive, "package.uninstall.failed")

@@ -29,6 +29,7 @@ from fleetprompt.packages.steps.base import (
     Begun,
     Done,
     Tried,
+    has_begun,
     held,
     is_staged,
     receipt_of,
@@ -104,7 +105,7 @@ class Upgrade(Tried):
     ) -> None:
         """The version that was there is there."""
         await house.vault.drop(session, installation.id, directive.arguments["label"])
-        if installation.state == InstallationState.UPGRADING:
+        if installation.state == InstallationState.UPGRADING and has_begun(directive):
             why = {"error": directive.error, "error_code": directive.error_code, "updated_at": func.now()}
             await move(session, installation, InstallationState.INSTALLED, **why)
         await tell_failed(house, session, installation, directive, f"package.{self.verb}.failed")

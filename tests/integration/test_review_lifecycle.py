@@ -1,0 +1,125 @@
+"""Two who change one installation at once, and what comes in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fleetprompt.credentials import Secret
+from fleetprompt.kernel.errors import Conflict
+from fleetprompt.packages import lifecycle
+from fleetprompt.packages.installers import Probe
+from fleetprompt.packages.revoking import revoke_secret
+from fleetprompt.runtime.directives import decide
+from tests.connected import OPERATOR, Stage
+from tests.house import ACME
+from tests.versions import MORE, VALUES, ended, installed, only, put, versions_stage
+
+
+@pytest.fixture
+async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    async with versions_stage(monkeypatch) as opened:
+        yield opened
+
+
+def while_tried(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[Any]]
+) -> list[Any]:
+    """The first time that the far side is tried, this happens meanwhile; what came of it is in the answer."""
+    known, came = stage.house.installers.by_package, list[Any]()
+    installer = known["mattermost"]
+
+    async def probe(config: Mapping[str, Any], secrets: Mapping[str, Secret]) -> Probe:
+        found = await installer.probe(config, secrets)
+        if not came:
+            came.append(None)
+            try:
+                came[0] = await happens()
+            except Conflict as error:
+                came[0] = error
+        return found
+
+    monkeypatch.setitem(known, "mattermost", replace(installer, probe=probe))
+    return came
+
+
+async def test_an_upgrade_that_is_rejected_does_not_end_another_that_runs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await installed(stage)
+    await put(stage, "1.1.0", permissions=[*VALUES["permissions"], MORE])
+    waiting = await lifecycle.upgrade(stage.house, ACME, "mattermost", actor=OPERATOR)
+    goes = await lifecycle.upgrade(stage.house, ACME, "mattermost", actor=OPERATOR, consent=True)
+
+    async def reject() -> str:
+        async with stage.house.tenancy.session(ACME) as session:
+            await decide.reject(session, stage.house.registry, waiting.directive_id, OPERATOR, "No.")
+        return str((await only(stage))["state"])
+
+    came = while_tried(stage, monkeypatch, reject)
+    assert (await ended(stage, goes)).succeeded
+    assert came == ["upgrading"]
+    assert ((await only(stage))["version"], (await only(stage))["state"]) == ("1.1.0", "installed")
+
+
+async def test_two_ask_to_remove_it_before_and_after_a_change(stage: Stage) -> None:
+    await installed(stage)
+    rests = await lifecycle.disable(stage.house, ACME, "mattermost", actor=OPERATOR)
+    first = await lifecycle.uninstall(stage.house, ACME, "mattermost", actor=OPERATOR)
+    assert (await ended(stage, rests)).succeeded
+    second = await lifecycle.uninstall(stage.house, ACME, "mattermost", actor=OPERATOR)
+    assert (await ended(stage, first)).succeeded
+    assert (await only(stage))["state"] == "uninstalled"
+    assert (await ended(stage, second)).state in ("canceled", "succeeded")
+    assert await stage.base.tenant_rows(ACME, "select 1 from credentials") == []
+
+
+async def test_a_credential_is_not_taken_from_what_is_just_installed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def revoke() -> Any:
+        row = await only(stage)
+        return await revoke_secret(stage.house, ACME, row["id"], "bot_token", OPERATOR)
+
+    came = while_tried(stage, monkeypatch, revoke)
+    await installed(stage)
+    assert isinstance(came[0], Conflict)
+    assert len(await stage.base.tenant_rows(ACME, "select 1 from credentials")) == 1
+
+
+async def test_what_wakes_does_not_wake_without_the_credential_taken_meanwhile(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await installed(stage)
+    rests = await lifecycle.disable(stage.house, ACME, "mattermost", actor=OPERATOR)
+    assert (await ended(stage, rests)).succeeded
+    row = await only(stage)
+    while_tried(
+        stage,
+        monkeypatch,
+        lambda: revoke_secret(stage.house, ACME, row["id"], "bot_token", OPERATOR),
+    )
+    wakes = await lifecycle.enable(stage.house, ACME, "mattermost", actor=OPERATOR)
+    assert not (await ended(stage, wakes)).succeeded
+    assert (await only(stage))["state"] == "disabled"
+
+
+async def test_a_change_with_a_secret_that_is_tried_again_does_not_pass_without_it(stage: Stage) -> None:
+    await installed(stage)
+    changed = await lifecycle.configure(
+        stage.house,
+        ACME,
+        "mattermost",
+        config={"post_burst": "3"},
+        secrets={"bot_token": Secret("no such token anywhere")},
+        actor=OPERATOR,
+    )
+    assert not (await ended(stage, changed)).succeeded
+    async with stage.house.tenancy.session(ACME) as session:
+        await decide.retry(session, stage.house.registry, changed.directive_id, OPERATOR)
+    again = await asyncio.wait_for(ended(stage, changed), 30)
+    assert (again.state, again.error_code) == ("failed", "conflict")
