@@ -70,6 +70,13 @@ async def finish(database: Database, current: MasterKey) -> int:
         return len(rows)
 
 
+async def former_keys(database: Database) -> list[str]:
+    """Fingerprints of those that still lead to their successors: a rotation waits for its end."""
+    query = select(ReplacedMasterKey.fingerprint).where(ReplacedMasterKey.sealed.is_not(None))
+    async with database.session() as session:
+        return list(await session.scalars(query))
+
+
 async def _require_left(session: AsyncSession, row: ReplacedMasterKey) -> None:
     """Nothing and nobody needs the former key any more. Raises Conflict."""
     behind = await session.scalar(

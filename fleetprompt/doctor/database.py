@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from fleetprompt.composition import House
-from fleetprompt.credentials import KEY_FILE, Keyring
+from fleetprompt.credentials import KEY_FILE, Keyring, rotation
 from fleetprompt.database import scripts
 from fleetprompt.database.migrate import current_revision
 from fleetprompt.doctor.finding import Finding, counted, fail, ok, warn
@@ -17,6 +17,7 @@ from fleetprompt.model.states import OrganizationState
 from fleetprompt.tenancy import orphans
 
 MIGRATE = "fleetprompt migrate"
+FINISH = f"Start every process anew, then: {rotation.FINISH}"
 SEALED = "its secrets are sealed, and the master key is not there"
 _SUSPENDED = OrganizationState.SUSPENDED
 RESTORE_KEY = f"Restore {KEY_FILE} from your backup before you start anything."
@@ -114,4 +115,8 @@ async def check_keys(house: House, organizations: Sequence[Organization]) -> lis
             keyring.opened(TenantSlug(one.slug), one.wrapped_key or b"")
         except FleetPromptError as error:
             findings.append(fail("tenant key", error.what, error.advice, one.slug))
+    former = await rotation.former_keys(house.database)
+    findings += [
+        warn("master key", f"the former one, {one}, still opens everything", FINISH) for one in former
+    ]
     return findings or [ok("tenant keys", f"the master key opens all {len(sealed)}")]
