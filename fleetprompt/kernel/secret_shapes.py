@@ -64,7 +64,8 @@ def _either(shapes: Iterable[tuple[str, str, str]]) -> str:
     return "|".join(f"{lead}(?P<{kind}>{secret})" for kind, lead, secret in shapes)
 
 
-_ALL: Final = rf"{_either(_ANYWHERE)}|\b(?:{_either(_WORD)})"
+# A name's part is a beginning, too: `bridge_password=`, `SLASH_TOKEN=`.
+_ALL: Final = rf"{_either(_ANYWHERE)}|(?<![^\W_])(?:{_either(_WORD)})"
 _IN_TEXT: Final = re.compile(_ALL)
 _IN_BYTES: Final = re.compile(_ALL.encode())
 # Without one of these, in lower case, there is no shape: a plain search is twenty times as fast as the expression.
