@@ -43,7 +43,7 @@ _AWAITED: Final = Sql(
     " where l.asked_installation_id = :installation_id and l.expires_at > now() - interval '2 days'"
 )
 _COMMANDS: Final = frozenset(
-    [
+    (
         "help",
         "status",
         "whoami",
@@ -56,7 +56,8 @@ _COMMANDS: Final = frozenset(
         "confirm",
         "reject",
         "cancel",
-    ]
+    )
+    + ("unlink", "enable", "disable", "uninstall", "rollback", "pause-all")
 )
 SKEW_MS: Final = 60_000  # between the chat's clock and ours
 _PLAN: Final = re.compile(r"P-[0-9A-Z]{4,8}", re.IGNORECASE)
