@@ -42,23 +42,10 @@ _AWAITED: Final = Sql(
     " from secret_links l join installations i on i.id = l.installation_id"
     " where l.asked_installation_id = :installation_id and l.expires_at > now() - interval '2 days'"
 )
-_COMMANDS: Final = frozenset(
-    (
-        "help",
-        "status",
-        "whoami",
-        "test",
-        "audit",
-        "info",
-        "search",
-        "secret",
-        "reauth",
-        "confirm",
-        "reject",
-        "cancel",
-    )
-    + ("unlink", "enable", "disable", "uninstall", "rollback", "pause-all")
-)
+_COMMANDS: Final = frozenset({
+    *("help", "status", "whoami", "test", "audit", "info", "search", "secret", "reauth", "confirm", "reject"),
+    *("cancel", "unlink", "enable", "disable", "uninstall", "rollback", "pause-all"),
+})  # fmt: skip
 SKEW_MS: Final = 60_000  # between the chat's clock and ours
 _PLAN: Final = re.compile(r"P-[0-9A-Z]{4,8}", re.IGNORECASE)
 _COULD_BE_ONE: Final = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])\S{12,}")
