@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
 
 from fleetprompt.kernel.errors import Conflict, FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Installation
 from fleetprompt.packages.find import live_installations
 from fleetprompt.packages.house import House
+from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.manifest.ranges import VersionRange, parse_version
+from fleetprompt.packages.planning import PRESENT
 from fleetprompt.packages.published import find_version
+from fleetprompt.tenancy import TenantSession
+
+Around = frozenset[tuple[UUID, str]]
 
 
 async def refuse_needed(house: House, tenant: TenantSlug, installation: Installation) -> None:
@@ -48,3 +56,28 @@ async def _ranges(house: House, one: Installation, package: str) -> Sequence[Ver
     except FleetPromptError:
         return []
     return [VersionRange.parse(need.version) for need in manifest.requires if need.package == package]
+
+
+async def around(session: TenantSession, installation: Installation) -> Around:
+    """All other installations, with their versions: whoever looks whether one of them needs this notes them first."""
+    live = await live_installations(session)
+    return frozenset((one.id, one.version) for one in live if one.id != installation.id)
+
+
+async def require_same_around(session: TenantSession, installation: Installation, seen: Around) -> None:
+    """In the transaction that changes it. Raises Conflict if one has come of which nobody looked what it needs."""
+    if await around(session, installation) - seen:
+        raise Conflict("Another package was installed or changed at this very moment.", "Ask again.")
+
+
+async def hold_needs(session: TenantSession, manifest: Manifest) -> None:
+    """What it needs stays until the end of this transaction. Raises Conflict for what has just gone or changed."""
+    for need in manifest.requires:
+        query = select(Installation).where(Installation.package == need.package)
+        rows = await session.scalars(query.where(Installation.state.in_(PRESENT)).with_for_update(read=True))
+        wanted = VersionRange.parse(need.version)
+        if not any(wanted.admits(parse_version(row.version)) for row in rows):
+            raise Conflict(
+                f"{manifest.label} needs {need.package} {need.version}, which has just gone.",
+                f"Look: fleetprompt package status {need.package}",
+            )

@@ -13,10 +13,14 @@ from fleetprompt.credentials import Secret
 from fleetprompt.kernel.errors import Conflict
 from fleetprompt.packages import lifecycle
 from fleetprompt.packages.installers import Probe
+from fleetprompt.packages.publishing import publish
 from fleetprompt.packages.revoking import revoke_secret
+from fleetprompt.packages.steps import install as installing
+from fleetprompt.packages.steps import uninstall as uninstalling
 from fleetprompt.runtime.directives import decide
 from tests.connected import OPERATOR, Stage
 from tests.house import ACME
+from tests.manifests import release
 from tests.versions import MORE, VALUES, ended, installed, only, put, versions_stage
 
 
@@ -123,3 +127,68 @@ async def test_a_change_with_a_secret_that_is_tried_again_does_not_pass_without_
         await decide.retry(session, stage.house.registry, changed.directive_id, OPERATOR)
     again = await asyncio.wait_for(ended(stage, changed), 30)
     assert (again.state, again.error_code) == ("failed", "conflict")
+
+
+async def needing(stage: Stage) -> Any:
+    """Installs a package that works with the first version alone, and fails if it does not become so."""
+    asked = await lifecycle.install(stage.house, ACME, "greeter", config={}, secrets={}, actor=OPERATOR)
+    return await ended(stage, asked)
+
+
+async def versions(stage: Stage) -> list[tuple[str, str]]:
+    rows = await stage.base.tenant_rows(
+        ACME, "select package, version from installations where state = 'installed' order by package"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_what_comes_to_need_the_version_there_while_another_is_tried(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await installed(stage)
+    await put(stage, "2.0.0")
+    await publish(stage.base.database, release("greeter", needs={"mattermost": "^1.0.0"}))
+    came = while_tried(stage, monkeypatch, lambda: needing(stage))
+    asked = await lifecycle.upgrade(stage.house, ACME, "mattermost", actor=OPERATOR)
+    upgraded = await ended(stage, asked)
+    assert came[0].succeeded
+    assert (upgraded.state, upgraded.error_code) == ("failed", "conflict")
+    assert await versions(stage) == [("greeter", "1.0.0"), ("mattermost", "1.0.0")]
+
+
+async def test_what_comes_to_need_it_at_the_very_moment_that_it_goes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await installed(stage)
+    await publish(stage.base.database, release("greeter", needs={"mattermost": "^1.0.0"}))
+    refuse = uninstalling.refuse_needed
+
+    async def refuse_needed(*known: Any) -> None:
+        await refuse(*known)
+        await needing(stage)
+
+    asked = await lifecycle.uninstall(stage.house, ACME, "mattermost", actor=OPERATOR)
+    monkeypatch.setattr(uninstalling, "refuse_needed", refuse_needed)
+    gone = await ended(stage, asked)
+    assert (gone.state, gone.error_code) == ("failed", "conflict")
+    assert await versions(stage) == [("greeter", "1.0.0"), ("mattermost", "1.0.0")]
+
+
+@pytest.mark.parametrize("verb", ["uninstall", "upgrade"])
+async def test_what_it_needs_goes_at_the_very_moment_that_it_comes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    await installed(stage)
+    await put(stage, "2.0.0")
+    await publish(stage.base.database, release("greeter", needs={"mattermost": "^1.0.0"}))
+    require = installing.require_needs
+
+    async def require_needs(*known: Any) -> None:
+        await require(*known)
+        state = ("state = 'uninstalling'", "version = '2.0.0'")[verb == "upgrade"]
+        await stage.base.tenant_rows(ACME, f"update installations set {state} where package = 'mattermost'")
+
+    asked = await lifecycle.install(stage.house, ACME, "greeter", config={}, secrets={}, actor=OPERATOR)
+    monkeypatch.setattr(installing, "require_needs", require_needs)
+    came = await ended(stage, asked)
+    assert (came.state, came.error_code) == ("failed", "conflict")

@@ -12,6 +12,7 @@ from sqlalchemy import delete, select, update
 from fleetprompt.kernel.errors import Conflict
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.model import Credential, Directive, Installation, InstallationCursor, InstallationHealth
+from fleetprompt.packages.dependents import Around
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Probe
 from fleetprompt.packages.manifest import Manifest
@@ -41,12 +42,13 @@ class Done:
 
 @dataclass(slots=True)
 class Act:
-    """One run of a step. manifest: what `check` read; found: what `attempt` saw of the far side."""
+    """One run of a step. manifest, around: what `check` read; found: what `attempt` saw of the far side."""
 
     house: House
     effect: EffectTry
     manifest: Manifest | None = None
     found: Probe | None = None
+    around: Around = frozenset()
 
     @property
     def request(self) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from fleetprompt.model import Directive, Installation, InstallationHealth
 from fleetprompt.model.states import InstallationState
 from fleetprompt.packages import directory
 from fleetprompt.packages.default_agent import ensure_agent
+from fleetprompt.packages.dependents import hold_needs
 from fleetprompt.packages.failures import MENDED_BY_SETTINGS
 from fleetprompt.packages.house import House
 from fleetprompt.packages.manifest import Manifest
@@ -56,6 +57,7 @@ class Install(Tried):
     async def complete(self, act: Act, session: TenantSession) -> Done:
         """Installed: its account, its moment, its health, and an agent to answer."""
         installation, house, probe = await held(act, session), act.house, act.probe
+        await hold_needs(session, act.signed)
         installer = house.installers.find(installation.package)
         since_ms = installer.since_ms(installation.config)
         values = {

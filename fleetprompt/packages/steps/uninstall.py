@@ -23,7 +23,7 @@ from fleetprompt.model import Conversation, Directive, Execution, Installation, 
 from fleetprompt.model.installation import InstallationVersion
 from fleetprompt.model.states import DirectiveState, ExecutionState, InstallationState
 from fleetprompt.packages import directory, grants
-from fleetprompt.packages.dependents import refuse_needed
+from fleetprompt.packages.dependents import around, refuse_needed, require_same_around
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Probe
 from fleetprompt.packages.manifest import Manifest
@@ -61,6 +61,8 @@ class Uninstall(Step):
     async def check(self, act: Act, installation: Installation) -> Manifest | None:
         """Something else may need it by now. A version that is revoked, or gone, can be removed all the same."""
         if installation.state not in (InstallationState.UNINSTALLING, InstallationState.UNINSTALLED):
+            async with act.house.tenancy.session(act.effect.tenant) as session:
+                act.around = await around(session, installation)
             await refuse_needed(act.house, act.effect.tenant, installation)
         try:
             found = await find_version(act.house.tenancy.database, installation.package, installation.version)
@@ -79,6 +81,7 @@ class Uninstall(Step):
         begun = Begun(installation.package, {}, {})
         if installation.state == InstallationState.UNINSTALLING:
             return begun
+        await require_same_around(session, installation, act.around)
         values = {"generation": installation.generation + 1, "updated_at": func.now()}
         await move(session, installation, InstallationState.UNINSTALLING, **values)
         runs = await _cancel_runs(act, session, installation.id)

@@ -10,6 +10,7 @@ What rests stays at rest, but for one that was stopped because its version was r
 from __future__ import annotations
 
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import func, select, update
 
@@ -18,8 +19,10 @@ from fleetprompt.model import Directive, Installation
 from fleetprompt.model.installation import InstallationVersion
 from fleetprompt.model.states import InstallationState
 from fleetprompt.packages import directory
+from fleetprompt.packages.dependents import around, hold_needs, require_same_around
 from fleetprompt.packages.grants import consent
 from fleetprompt.packages.house import House
+from fleetprompt.packages.installers import Probe
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.planning import require_installer
 from fleetprompt.packages.provision import provision
@@ -56,6 +59,8 @@ class Upgrade(Tried):
 
     async def check(self, act: Act, installation: Installation) -> Manifest | None:
         """The target may have been revoked, and what is around it changed, since it was asked for."""
+        async with act.house.tenancy.session(act.effect.tenant) as session:
+            act.around = await around(session, installation)
         target = await target_of(act.house, act.effect.tenant, installation, act.request["to"])
         if target.digest != act.request["to_digest"]:
             raise Conflict(f"{target.manifest.label} is not the one that was shown.", "Ask again.")
@@ -77,10 +82,20 @@ class Upgrade(Tried):
         secrets = await act.house.vault.read_all(session, installation.id, label=act.request["label"])
         return Begun(installation.package, act.request["config"], secrets)
 
+    async def attempt(self, act: Act, begun: Begun) -> Probe | None:
+        """The far side took its time: what was true before may not be any more."""
+        found = await super().attempt(act, begun)
+        async with act.house.tenancy.session(act.effect.tenant) as session:
+            installation = await session.get_one(Installation, UUID(act.request["installation_id"]))
+        act.manifest = await self.check(act, installation)
+        return found
+
     async def complete(self, act: Act, session: TenantSession) -> Done:
         """The new version is in force, with all that goes with it."""
         installation, house = await held(act, session), act.house
         require_generation(installation, act)
+        await require_same_around(session, installation, act.around)
+        await hold_needs(session, act.signed)
         former, stays_off = installation.version, _stays_off(installation)
         if installation.state == InstallationState.DISABLED:
             await move(session, installation, InstallationState.UPGRADING)
