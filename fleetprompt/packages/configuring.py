@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from fleetprompt.kernel.errors import NotFound
+from fleetprompt.kernel.errors import Conflict, NotFound
 from fleetprompt.kernel.ids import InstallationId, TenantSlug, new_id
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.model import Installation
@@ -20,6 +20,7 @@ from fleetprompt.packages.installing import accepted, go_on
 from fleetprompt.packages.manifest import Manifest
 from fleetprompt.packages.missing import missing_of
 from fleetprompt.packages.planning import recheck, require_installer
+from fleetprompt.packages.secret_links import settings_of
 from fleetprompt.packages.settings_schema import check_settings
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.tenancy import TenantSession
@@ -117,16 +118,21 @@ async def provide_secret(
     credential: str,
     secret: Secret,
     actor: Actor,
+    *,
+    bound_to: str | None = None,
 ) -> Asked:
     """Give an installation one secret. It is tried live first: what the far side refuses is not stored.
 
     One that waits for it goes on, one that runs takes it over; what still misses something else is tried when that has
-    come. Raises NotFound, InvalidInput, Conflict, or ProbeFailed, which says what the far side had against it.
+    come. bound_to: the settings (`secret_links.settings_of`) that the person saw; others are not tried with it. Raises
+    NotFound, InvalidInput, Conflict, or ProbeFailed, which says what the far side had against it.
     """
     async with house.tenancy.session(tenant) as session:
         installation = await session.get(Installation, installation_id)
     if installation is None:
         raise NotFound("There is no such installation.", "See: fleetprompt package status")
+    if bound_to not in (None, settings_of(installation)):
+        raise Conflict(f"{installation.package} was changed at this very moment.", "Ask for another link.")
     require_state(installation, *IN_USE, *UNFINISHED)
     await _try(house, tenant, installation, credential, secret)
     return await _change(house, tenant, installation, {}, {credential: secret}, actor)

@@ -44,7 +44,13 @@ async def hand_over(
     faults.reach("secret_link.begun")
     try:
         asked = await lifecycle.provide_secret(
-            house, tenant, opened.installation_id, opened.credential, secret, actor
+            house,
+            tenant,
+            opened.installation_id,
+            opened.credential,
+            secret,
+            actor,
+            bound_to=opened.bound_to,
         )
     except FleetPromptError as error:
         await _finish(house, tenant, opened, actor, error)

@@ -77,7 +77,7 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What an open link is for; nothing of it is secret."""
+    """What an open link is for; nothing of it is secret. bound_to: the settings under which it was made."""
 
     link_id: UUID
     installation_id: UUID
@@ -86,6 +86,7 @@ class Opened:
     credential: str
     expires_at: datetime
     attempts_left: int
+    bound_to: str
 
 
 def register(registry: Registry) -> None:
@@ -134,7 +135,7 @@ def _link(
         user_id=user_id,
         installation_id=installation.id,
         credential=credential,
-        bound_to=_settings_of(installation),
+        bound_to=settings_of(installation),
         asked_installation_id=asker and asker.installation_id,
         asked_subject=asker and asker.subject,
         asked_conversation_id=asker and asker.conversation_id,
@@ -223,7 +224,7 @@ def _why_not(link: SecretLink, installation: Installation, *, is_fresh: bool) ->
         return "This link has expired."
     if link.attempts >= MAX_ATTEMPTS:
         return WHY[SPENT]
-    if installation.state in GONE or link.bound_to != _settings_of(installation):
+    if installation.state in GONE or link.bound_to != settings_of(installation):
         return f"{installation.package} was changed since this link was made."
     return None
 
@@ -237,11 +238,12 @@ def _opened(link: SecretLink, installation: Installation) -> Opened:
         credential=link.credential,
         expires_at=link.expires_at,
         attempts_left=MAX_ATTEMPTS - link.attempts,
+        bound_to=link.bound_to,
     )
 
 
-def _settings_of(installation: Installation) -> str:
-    """Not the generation: that rises with each secret, and an installation may want two."""
+def settings_of(installation: Installation) -> str:
+    """What names the settings. Not the generation: that rises with each secret, and an installation may want two."""
     about = {"package": installation.package, "version": installation.version, "config": installation.config}
     return hashlib.sha256(canonical(about).encode()).hexdigest()
 

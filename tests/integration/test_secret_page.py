@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from fleetprompt.accounts import Role
 from fleetprompt.accounts.members import Member
 from fleetprompt.credentials import Secret
+from fleetprompt.kernel.errors import Conflict
+from fleetprompt.model import Installation
 from fleetprompt.packages import lifecycle, secret_links
 from fleetprompt.packages.handing_over import hand_over, open_link
 from fleetprompt.packages.inline import run_now
 from fleetprompt.packages.secret_links import LinkRefused
 from fleetprompt.sandbox.mattermost import SandboxMattermost
 from fleetprompt.sandbox.mattermost.records import SandboxUser
+from fleetprompt.tenancy import TenantSession
 from tests.dying import Killed, dying_at
 from tests.house import ACME, GLOBEX, House
 from tests.members import OPERATOR, address, changed, joins
@@ -190,3 +194,20 @@ async def test_a_death_on_the_way_costs_a_try_and_loses_no_secret(scene: Scene, 
         await hand_over(*given)
         assert await scene.facts() == ["secret.link.used"]
     assert await scene.credentials() == ["bot_token"]
+
+
+async def test_whoever_changes_the_server_in_the_moment_of_handing_over_does_not_get_the_secret(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = secret_links.begin
+
+    async def begin_then_change(session: TenantSession, token: str, *, user_id: UUID) -> secret_links.Opened:
+        opened = await begin(session, token, user_id=user_id)
+        await session.execute(update(Installation).values(config={"server_url": "http://127.0.0.1:9"}))
+        return opened
+
+    monkeypatch.setattr(secret_links, "begin", begin_then_change)
+    given, house = Secret(scene.bot.token), scene.served.front.packages
+    with pytest.raises(Conflict, match="changed at this very moment"):
+        await hand_over(house, ACME, scene.token, scene.ada.user_id, given, OPERATOR)
+    assert await scene.credentials() == []
