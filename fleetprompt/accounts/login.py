@@ -88,6 +88,11 @@ async def change_password(
         raise WrongPassword("This is not your present password.", "Nothing was changed.")
     hashed = await passwords.hashed(new)
     async with database.session() as session:
+        same = select(User.id).where(User.id == user_id, User.password_hash == user.password_hash)
+        if (
+            await session.scalar(same.with_for_update()) is None
+        ):  # whoever lost the account must not get it back
+            raise WrongPassword("The password was changed in this very moment.", "Log in with the newer one.")
         await claims.set_password(session, user_id, hashed)
     await throttle.forgive(database, bucket)
     opened = await sessions.open_session(database, user_id, hashed, caller.browser)

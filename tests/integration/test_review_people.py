@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from fleetprompt.accounts import Role, api_keys
+from fleetprompt.accounts import Role, api_keys, claims, login
 from fleetprompt.accounts.api_keys import InvalidKey
+from fleetprompt.accounts.login import Caller, WrongPassword
+from fleetprompt.kernel.secret import Secret
 from fleetprompt.runtime.signals.replay import Chosen, replay
 from tests.commanding import Office, employ, office
 from tests.connected import OPERATOR
 from tests.doors import open_doors
 from tests.house import ACME, House
 from tests.members import changed, joins
-from tests.people import TELL
+from tests.people import PASSWORD, TELL, joins_with_password, quick_passwords
 
 
 async def test_two_plans_of_one_person_for_one_installation_are_both_carried_out_or_say_so() -> None:
@@ -71,3 +73,32 @@ async def test_whoever_is_added_again_has_no_key_of_before_not_even_a_rotated_on
     await joins(house, "Ada")
     with pytest.raises(InvalidKey):
         await api_keys.authenticate(house.database, old.token.reveal())
+
+
+async def test_codes_are_not_guessed_in_a_chat_without_end() -> None:
+    async with office() as desk:
+        tries = [await desk.says(f"link {n:04}-AAAA-BBBB", desk.sam, direct=True) for n in range(12)]
+        assert all("opens nothing" in one for one in tries[:10])
+        assert all("too often" in one for one in tries[10:])
+        assert "too often" not in await desk.says("link 0000-AAAA-BBBB", desk.mia, direct=True)
+
+
+async def test_a_password_that_was_replaced_meanwhile_replaces_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await joins_with_password(house, "Ada")
+    passwords, newer = quick_passwords(), await quick_passwords().hashed(Secret("ada has it back now"))
+    hashed = passwords.hashed
+
+    async def overtaken(password: Secret) -> str:
+        async with house.database.session() as session:
+            await claims.set_password(session, ada.user_id, newer)
+        return await hashed(password)
+
+    monkeypatch.setattr(passwords, "hashed", overtaken)
+    mine = Secret("the thief knows this one")
+    with pytest.raises(WrongPassword):
+        await login.change_password(
+            house.database, passwords, ada.user_id, Secret(PASSWORD), mine, Caller("192.0.2.1")
+        )
+    assert await house.value("select password_hash from public.users") == newer

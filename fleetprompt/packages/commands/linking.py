@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
-from fleetprompt.accounts import codes, identities
+from fleetprompt.accounts import codes, identities, throttle
 from fleetprompt.accounts.codes import CodeKind, InvalidCode
+from fleetprompt.accounts.throttle import Bucket
 from fleetprompt.packages.commands.context import Context
 from fleetprompt.runtime.people import fact_teller
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.tenancy.registry import in_registry
+
+TRIES: Final = 10
+"""Codes that one account may try in a quarter of an hour."""
 
 
 def account_of(context: Context) -> dict[str, Any]:
@@ -22,6 +26,8 @@ def account_of(context: Context) -> dict[str, Any]:
 async def link(context: Context) -> str:
     """Tie the account; in a direct message alone, since whoever reads the code could be quicker."""
     asked = context.asked
+    whose = (asked.tenant, *account_of(context).values())
+    await throttle.count(context.house.tenancy.database, Bucket("link", whose, TRIES))
     async with context.session() as session:
         tell = fact_teller(context.house.registry, _account(context))
         if not asked.is_direct:
