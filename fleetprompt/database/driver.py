@@ -113,9 +113,16 @@ class Driver:
         info = self.connection.sync_connection.info
         made = info.get(_MADE, 0)
         if made < len(_PREPARED):
-            await self._script("prepare", *(one.made_by for one in _PREPARED[made:]))
+            await self._prepare(*(one.made_by for one in _PREPARED[made:]))
             info[_MADE] = len(_PREPARED)
         await self._script("begin", "begin")
+
+    async def _prepare(self, *statements: str) -> None:
+        try:
+            await self._script("prepare", *statements)
+        except DBAPIError:
+            self._is_lost = True  # the first of them may be there, which no rollback takes back
+            raise
 
     async def commit(self, *last: str) -> None:
         """End the transaction, with these as its last statements. Raises DBAPIError when it cannot be committed."""

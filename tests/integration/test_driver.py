@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from fleetprompt.database.driver import Sql, literal
+from fleetprompt.database import driver
+from fleetprompt.database.driver import Prepared, Sql, literal
 from fleetprompt.database.engine import is_away
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Agent
@@ -213,3 +214,19 @@ async def test_a_statement_outlives_a_migration_of_what_it_reads(house: House) -
         await driver.fetch(read, {})
         await house.rows("alter table public.thing add column c int")
         assert len((await driver.fetch(read, {}))[0]) == 3
+
+
+async def test_what_was_prepared_in_part_is_not_used_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an operator cancels the statement: half of them are there, and cannot be made once more."""
+    known: list[Prepared] = []
+    monkeypatch.setattr(driver, "_PREPARED", known)
+    Prepared("reviewed_good", "uuid", "select $1")
+    bad = Prepared("reviewed_bad", "uuid", "select $1 from public.nowhere")
+    with pytest.raises(DBAPIError):
+        async with house.tenancy.session(ACME):
+            pass
+    known.remove(bad)
+    async with house.tenancy.session(ACME) as session:
+        assert len(await session.fetch(WHERE, {})) == 1
