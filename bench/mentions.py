@@ -68,7 +68,10 @@ async def _bots(play: Town, user: SandboxUser) -> AsyncIterator[tuple[Bot, Bot]]
     with program as service, killing.running(echo, play.chat.url, user.id, user.token) as other:
         assert service.pid is not None
         assert other.pid is not None
-        ours, floor = Bot(play.bot, "@fleet good morning", service.pid), Bot(user, "@echo good morning", other.pid)
+        ours, floor = (
+            Bot(play.bot, "@fleet good morning", service.pid),
+            Bot(user, "@echo good morning", other.pid),
+        )
         await asyncio.sleep(1.0)  # a mention before its websocket stands would be history to the echo bot
         for bot in (ours, floor):
             await _answer_ms(play, bot)

@@ -15,7 +15,9 @@ from tests.command_line import CommandLine
 from tests.house import House, bare_house
 
 SLUGS = [TenantSlug(f"many_{number}") for number in range(6)]
-PREPARED = "select count(*) from pg_prepared_statements where not from_sql"  # those are few, and always the same
+PREPARED = (
+    "select count(*) from pg_prepared_statements where not from_sql"  # those are few, and always the same
+)
 MOST_PREPARED = 150  # SQLAlchemy caches 100 for each connection, and half as many again before it tidies up
 SOME = 2 * MOST_PREPARED
 
