@@ -55,12 +55,15 @@ secrets and without the jobs that wait in the original.""",
 @click.option("--as", "slug", metavar="SLUG", default=None, help="Another name than its own.")
 def import_(file: Path, slug: str | None) -> None:
     async def act(house: House) -> str:
+        from fleetprompt.packages.grants import complete
         from fleetprompt.tenancy import parse_slug
         from fleetprompt.tenancy.restore import restore_organization
 
         target = None if slug is None else parse_slug(slug)
         _require_key(house, file, slug)
-        return await restore_organization(house.database, file, slug=target, told=say_rows)
+        made = await restore_organization(house.database, file, slug=target, told=say_rows)
+        await complete(house.tenancy, made)  # the file may be of a program that had no grants yet
+        return made
 
     made = in_house(act)
     output.say(f"Organization {made} is there, suspended. Next: fleetprompt org resume {made}")

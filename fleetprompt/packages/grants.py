@@ -108,7 +108,10 @@ async def granted(session: TenantSession, installation_id: UUID) -> Sequence[Gra
 
 
 async def complete(tenancy: Tenancy, tenant: TenantSlug) -> None:
-    """What was installed before there were grants was consented to with all that its version asks for."""
+    """What was installed before there were grants was consented to with all that its version asks for.
+
+    It lacks even what is required. Whoever asks for nothing that is required may have been granted nothing since.
+    """
     async with tenancy.session(tenant) as session:
         without = ~exists().where(Grant.installation_id == Installation.id)
         alive = Installation.state != InstallationState.UNINSTALLED
@@ -118,6 +121,8 @@ async def complete(tenancy: Tenancy, tenant: TenantSlug) -> None:
             version = await find_version(tenancy.database, installation.package, installation.version)
             manifest = version.verified()
         except FleetPromptError:  # the registry does not have it any more: there is nothing to grant
+            continue
+        if not any(permission.required for permission in manifest.permissions):
             continue
         async with tenancy.session(tenant) as session:
             await consent(session, installation.id, manifest, MIGRATION, by_scope(manifest))

@@ -11,7 +11,7 @@ import pytest
 
 from fleetprompt.credentials import Secret
 from fleetprompt.kernel.errors import Conflict
-from fleetprompt.packages import lifecycle
+from fleetprompt.packages import dependents, grants, lifecycle, planning
 from fleetprompt.packages.installers import Probe
 from fleetprompt.packages.publishing import publish
 from fleetprompt.packages.revoking import revoke_secret
@@ -21,6 +21,7 @@ from fleetprompt.runtime.directives import decide
 from tests.connected import OPERATOR, Stage
 from tests.house import ACME
 from tests.manifests import release
+from tests.provided import LOOK
 from tests.versions import MORE, VALUES, ended, installed, only, put, versions_stage
 
 
@@ -161,7 +162,7 @@ async def test_what_comes_to_need_it_at_the_very_moment_that_it_goes(
 ) -> None:
     await installed(stage)
     await publish(stage.base.database, release("greeter", needs={"mattermost": "^1.0.0"}))
-    refuse = uninstalling.refuse_needed
+    refuse = dependents.refuse_needed
 
     async def refuse_needed(*known: Any) -> None:
         await refuse(*known)
@@ -181,7 +182,7 @@ async def test_what_it_needs_goes_at_the_very_moment_that_it_comes(
     await installed(stage)
     await put(stage, "2.0.0")
     await publish(stage.base.database, release("greeter", needs={"mattermost": "^1.0.0"}))
-    require = installing.require_needs
+    require = planning.require_needs
 
     async def require_needs(*known: Any) -> None:
         await require(*known)
@@ -192,3 +193,12 @@ async def test_what_it_needs_goes_at_the_very_moment_that_it_comes(
     monkeypatch.setattr(installing, "require_needs", require_needs)
     came = await ended(stage, asked)
     assert (came.state, came.error_code) == ("failed", "conflict")
+
+
+async def test_who_was_granted_nothing_that_is_optional_is_not_granted_it_by_the_next_migration(
+    stage: Stage,
+) -> None:
+    await publish(stage.base.database, release("greeter", permissions=[LOOK]))
+    assert (await needing(stage)).succeeded
+    await grants.complete(stage.house.tenancy, ACME)
+    assert await stage.base.tenant_rows(ACME, "select scope from grants") == []

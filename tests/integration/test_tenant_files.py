@@ -90,7 +90,8 @@ async def test_without_secrets_it_comes_disabled_and_says_what_to_do(play: Town,
         assert not any("credentials" in name for name in archive.namelist())
         assert json.loads(archive.read("manifest.json"))["wrapped_key"] is None
     async with bare_house() as other:
-        await restore_organization(other.database, path)
+        await CommandLine.on(other.url).ok("org", "import", str(path))
+        assert await other.tenant_rows(ACME, "select 1 from grants")  # what it was installed with is granted
         [installed] = await other.tenant_rows(ACME, "select state from installations")
         assert installed["state"] == "disabled"
         assert await other.value("select count(*) from public.connections") == 0
