@@ -84,6 +84,7 @@ class Inbound:
     message, not our own nor the system's, that is meant for us (a direct message, or our mention); an edit never is.
     text: normalised, as a model may read it. raw: the exact bytes, where the far side sends the event on its own.
     cursor: what to `ack` once this event is committed. caught_up: read by catch-up, not live.
+    rewritten: a new message that was edited before we read it, perhaps by somebody else than its author.
     """
 
     kind: EventKind
@@ -97,6 +98,7 @@ class Inbound:
     raw: bytes
     cursor: Cursor
     caught_up: bool = False
+    rewritten: bool = False
     mentions_us: bool = False
     attachments: Sequence[Mapping[str, Any]] = ()
 

@@ -130,6 +130,7 @@ class Normaliser:
             raw=raw,
             cursor=NO_CURSOR,
             caught_up=caught_up,
+            rewritten=kind is EventKind.MESSAGE and post.edit_at > 0,
             mentions_us=mentions_us,
             attachments=tuple(post.files),
         )

@@ -270,6 +270,7 @@ def _payload(
         "allowed_automation": _is_allowed(source, event),
         "sent_at_ms": event.sent_at_ms,
         "caught_up": event.caught_up,
+        "rewritten": event.rewritten,
     }
 
 

@@ -10,7 +10,7 @@ from fleetprompt.accounts.login import Caller, WrongPassword
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.runtime.signals.replay import Chosen, replay
 from tests.commanding import Office, employ, office
-from tests.connected import OPERATOR
+from tests.connected import OPERATOR, listening, working
 from tests.doors import open_doors
 from tests.house import ACME, House
 from tests.members import changed, joins
@@ -102,3 +102,15 @@ async def test_a_password_that_was_replaced_meanwhile_replaces_nothing(
             house.database, passwords, ada.user_id, Secret(PASSWORD), mine, Caller("192.0.2.1")
         )
     assert await house.value("select password_hash from public.users") == newer
+
+
+async def test_what_was_rewritten_while_nobody_listened_is_not_obeyed_as_its_authors() -> None:
+    async with office() as desk:
+        server = desk.stage.server
+        post = server.post(desk.olga, desk.stage.support, "@fleet help")
+        server.edit(post, "@fleet unlink")
+        server.post(desk.olga, desk.stage.support, "@fleet whoami")
+        async with working(desk.stage.house), listening(desk.stage):
+            assert "You are Olga" in await desk.answered("You are")
+            assert "Say it again" in await desk.answered("edited before I read it")
+        assert "You are Olga" in await desk.says("whoami")

@@ -26,6 +26,7 @@ from fleetprompt.tenancy.rows import get
 
 OBEY: Final = "command.obey"
 DIRECT: Final = "direct"
+REWRITTEN: Final = "This was edited before I read it, so I do not obey it. Say it again."
 ANSWER: Final = "signal:{}:command"
 BROKEN: Final = (
     "That did not work, by a fault of ours. `status` and `audit` say how things stand; then say it again."
@@ -95,7 +96,8 @@ async def _answer(house: House, work: Work) -> None:
             return
     channel = house.registry.channels[installation.package]
     asked = asked_by(work.tenant, signal, installation, channel)
-    text = await obey(house, asked)
+    # Some chats let an administrator rewrite what others said, and rights come from a binding alone.
+    text = REWRITTEN if signal.payload.get("rewritten") else await obey(house, asked)
     async with work.step() as session:
         conversation = await get(session, Conversation, signal.conversation_id)
         if text and conversation is not None:
