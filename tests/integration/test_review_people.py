@@ -114,3 +114,10 @@ async def test_what_was_rewritten_while_nobody_listened_is_not_obeyed_as_its_aut
             assert "You are Olga" in await desk.answered("You are")
             assert "Say it again" in await desk.answered("edited before I read it")
         assert "You are Olga" in await desk.says("whoami")
+
+
+async def test_a_plan_for_rest_is_shown_also_after_a_death_before_its_answer() -> None:
+    async with office() as desk:
+        shown = [await desk.says("disable mattermost", key="the same request") for _ in range(2)]
+        assert "confirm P-" in shown[0]
+        assert shown[1] == shown[0]

@@ -47,8 +47,9 @@ async def switch(context: Context) -> str:
     """Do it at once; its post says how it goes. What somebody should read first is a plan."""
     wish = wish_of(context.command, context.asked.installation_id)
     async with context.session() as session:
-        if await plans.of_request(session, context.asked.key) is not None:
-            return ""
+        known = await plans.of_request(session, context.asked.key)
+        if known is not None:  # its post says how it goes, unless it is a plan that was not shown yet
+            return known.text if known.confirmed_at is None else ""
     draft = await _draft(context, wish)
     if draft.lines:
         return await plan(context)
