@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 
 from fleetprompt.kernel.errors import Conflict, InvalidInput
+from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Agent, Installation
 from fleetprompt.model.states import AgentState, WorkflowState
 from fleetprompt.runtime.agents.manage import create_agent, set_agent, set_agent_state
+from fleetprompt.runtime.executions import manage
+from fleetprompt.runtime.executions.start import NewExecution, start
 from fleetprompt.runtime.workflows.definition import read
 from fleetprompt.runtime.workflows.manage import add_workflow, set_workflow_state
 from tests.house import ACME
@@ -257,3 +261,22 @@ async def test_a_package_takes_over_no_conversation_unasked(play: Stage) -> None
         await play.chat.wait_for(2)
     names = {agent.id: name for name, agent in (await agents(play)).items()}
     assert [names[run.agent_id] for run in await play.executions()] == ["fleet", "host"]
+
+
+async def test_a_run_that_ends_at_the_very_moment_that_all_goes_keeps_nothing_from_going(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of, asked, hold = await installed(play), "executions", manage._hold_directives
+    await provides(play, of)
+    new = NewExecution((await agents(play))["host"], "once", {"text": "Hello"}, new_id(), OPERATOR)
+    async with play.house.tenancy.session(ACME) as session:
+        await start(session, play.registry, new)
+
+    async def hold_late(*known: Any) -> Any:
+        for state in ("running", "succeeded"):
+            await play.house.tenant_rows(ACME, f"update {asked} set state = '{state}'")
+        return await hold(*known)
+
+    monkeypatch.setattr(manage, "_hold_directives", hold_late)
+    assert (await withdraws(play, of)).removed == ["workflow sort", "agent host"]
+    assert await of_it(play, of) == [0, 0, 0, 0]

@@ -10,6 +10,7 @@ What it told and was asked stays on record; the rest is purged when the manifest
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -17,7 +18,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 
 from fleetprompt.kernel import clock, faults
-from fleetprompt.kernel.errors import FleetPromptError
+from fleetprompt.kernel.errors import Conflict, FleetPromptError
 from fleetprompt.kernel.ids import ExecutionId
 from fleetprompt.model import Conversation, Directive, Execution, Installation, InstallationHealth, SecretLink
 from fleetprompt.model.installation import InstallationVersion
@@ -154,7 +155,8 @@ async def _cancel_runs(act: Act, session: TenantSession, installation_id: UUID) 
     query = select(Execution.id).where(Execution.conversation_id.in_(of_it), Execution.state.in_(OPEN))
     found = list(await session.scalars(query.order_by(Execution.id)))
     for execution_id in found:
-        await cancel_execution(session, act.house.registry, ExecutionId(execution_id), act.actor)
+        with contextlib.suppress(Conflict):  # it has ended meanwhile
+            await cancel_execution(session, act.house.registry, ExecutionId(execution_id), act.actor)
     return len(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -9,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, exists, func, null, select, update
 
+from fleetprompt.kernel.errors import Conflict
 from fleetprompt.kernel.ids import ExecutionId
 from fleetprompt.model import Agent, Conversation, Execution
 from fleetprompt.model.states import AgentState, ExecutionState
@@ -107,7 +109,8 @@ async def retire(session: TenantSession, registry: Registry, agent: Agent, by: A
     """Its runs end. It goes altogether, or stays archived and nobody's while runs of it are on record."""
     open_ = select(Execution.id).where(Execution.agent_id == agent.id, Execution.state.in_(OPEN))
     for execution_id in (await session.scalars(open_.order_by(Execution.id))).all():
-        await cancel_execution(session, registry, ExecutionId(execution_id), by)
+        with contextlib.suppress(Conflict):  # it has ended meanwhile
+            await cancel_execution(session, registry, ExecutionId(execution_id), by)
     joined = update(Conversation).where(Conversation.agent_id == agent.id).values(agent_id=None)
     await session.execute(joined.execution_options(synchronize_session=False))
     if agent.state != AgentState.ARCHIVED:
