@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from fleetprompt.kernel.errors import FleetPromptError, InvalidInput
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Grant, Installation
+from fleetprompt.model.installation import InstallationVersion
 from fleetprompt.model.states import InstallationState
 from fleetprompt.packages.installers import nearest
 from fleetprompt.packages.manifest import Manifest
@@ -87,6 +88,9 @@ async def consent(
     known = by_scope(manifest)
     gone = delete(Grant).where(Grant.installation_id == installation_id, Grant.scope.not_in(known))
     await session.execute(gone)
+    optional = [scope for scope, permission in known.items() if not permission.required]
+    stays = update(Grant).where(Grant.installation_id == installation_id, Grant.scope.in_(optional))
+    await session.execute(stays.values(required=False))
     for scope, permission in known.items():
         if permission.required or scope in chosen:
             await _grant(session, installation_id, scope, permission.required, actor)
@@ -99,6 +103,19 @@ async def revoke(
     check_revocable(manifest, scopes)
     gone = delete(Grant).where(Grant.installation_id == installation_id, Grant.scope.in_(scopes))
     await session.execute(gone)
+
+
+async def return_to(session: TenantSession, installation_id: UUID, number: int) -> None:
+    """Before consent to a former version: what later ones were granted since they required it, it was never granted."""
+    left_at = select(InstallationVersion.left_at).where(
+        InstallationVersion.installation_id == installation_id, InstallationVersion.number == number
+    )
+    since = delete(Grant).where(
+        Grant.installation_id == installation_id,
+        Grant.required,
+        Grant.granted_at >= left_at.scalar_subquery(),
+    )
+    await session.execute(since.execution_options(synchronize_session=False))
 
 
 async def granted(session: TenantSession, installation_id: UUID) -> Sequence[Grant]:

@@ -202,3 +202,31 @@ async def test_who_was_granted_nothing_that_is_optional_is_not_granted_it_by_the
     assert (await needing(stage)).succeeded
     await grants.complete(stage.house.tenancy, ACME)
     assert await stage.base.tenant_rows(ACME, "select scope from grants") == []
+
+
+async def test_what_only_the_version_that_is_left_required_is_granted_no_more(stage: Stage) -> None:
+    await publish(stage.base.database, release("greeter", permissions=[LOOK]))
+    await publish(stage.base.database, release("greeter", "1.1.0", permissions=[{**LOOK, "required": True}]))
+    pinned = {"config": {}, "secrets": {}, "actor": OPERATOR}
+    asked = await lifecycle.install(stage.house, ACME, "greeter@1.0.0", **pinned)
+    assert (await ended(stage, asked)).succeeded
+    asked = await lifecycle.upgrade(stage.house, ACME, "greeter", actor=OPERATOR, consent=True)
+    assert (await ended(stage, asked)).succeeded
+    look = "select scope, required from grants"
+    assert [tuple(row) for row in await stage.base.tenant_rows(ACME, look)] == [("orders:read", True)]
+    asked = await lifecycle.rollback(stage.house, ACME, "greeter", actor=OPERATOR)
+    assert (await ended(stage, asked)).succeeded
+    assert await stage.base.tenant_rows(ACME, look) == []
+
+
+async def test_what_was_granted_before_an_upgrade_is_granted_after_its_rollback(stage: Stage) -> None:
+    await publish(stage.base.database, release("greeter", permissions=[LOOK]))
+    await publish(stage.base.database, release("greeter", "1.1.0", permissions=[{**LOOK, "required": True}]))
+    pinned = {"config": {}, "secrets": {}, "actor": OPERATOR, "grants": ["orders:read"]}
+    asked = await lifecycle.install(stage.house, ACME, "greeter@1.0.0", **pinned)
+    assert (await ended(stage, asked)).succeeded
+    for verb, more in ((lifecycle.upgrade, {"consent": True}), (lifecycle.rollback, {})):
+        asked = await verb(stage.house, ACME, "greeter", actor=OPERATOR, **more)
+        assert (await ended(stage, asked)).succeeded
+    look = await stage.base.tenant_rows(ACME, "select scope, required from grants")
+    assert [tuple(row) for row in look] == [("orders:read", False)]

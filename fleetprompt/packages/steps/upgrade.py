@@ -20,7 +20,7 @@ from fleetprompt.model.installation import InstallationVersion
 from fleetprompt.model.states import InstallationState
 from fleetprompt.packages import directory
 from fleetprompt.packages.dependents import around, hold_needs, require_same_around
-from fleetprompt.packages.grants import consent
+from fleetprompt.packages.grants import consent, return_to
 from fleetprompt.packages.house import House
 from fleetprompt.packages.installers import Probe
 from fleetprompt.packages.manifest import Manifest
@@ -159,6 +159,7 @@ class Rollback(Upgrade):
             InstallationVersion.number == act.request["number"],
         )
         await session.execute(update(InstallationVersion).where(*this).values(returned_at=func.now()))
+        await return_to(session, installation.id, act.request["number"])
 
 
 def _stays_off(installation: Installation) -> bool:
