@@ -6,6 +6,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from adapters.contract import AccountNow, Author, AuthorKind
@@ -57,7 +58,9 @@ class Directory:
             return Author(post.user_id, AuthorKind.SYSTEM)
         if post.is_from_webhook:
             return Author(post.user_id, AuthorKind.WEBHOOK)
-        return self._accounts.get(post.user_id) or await self._look_up_account(post.user_id)
+        author = self._accounts.get(post.user_id) or await self._look_up_account(post.user_id)
+        is_program = author.kind is AuthorKind.PERSON and post.is_by_a_program
+        return replace(author, kind=AuthorKind.BOT) if is_program else author
 
     async def channel(self, channel_id: str) -> Channel:
         """The channel; of one that the account may not see, only its id."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from adapters.mattermost.decode import MalformedJson, decode
 
+DIRECTIVE_PROP = "fleetprompt_directive"
 MAX_ID_CHARS = 64  # the server's own have 26
 MAX_NAME_RUNES = 256
 MAX_TEXT_RUNES = 65_536  # the server takes 16383
@@ -73,6 +74,11 @@ class Post(BaseModel):
     def is_from_webhook(self) -> bool:
         """Made by a webhook or a slash command's answer. Users can forge it on 5.37, which only silences them."""
         return str(self.props.get("from_webhook", "")).lower() == "true"
+
+    @property
+    def is_by_a_program(self) -> bool:
+        """Said by one of us, perhaps with a person's token. Users can forge it, which only silences them."""
+        return DIRECTIVE_PROP in self.props
 
     @property
     def attachment_texts(self) -> list[str]:

@@ -21,9 +21,16 @@ from adapters.errors import (
 )
 from adapters.mattermost.client import Api
 from adapters.mattermost.decode import clean_text
-from adapters.mattermost.parse import MalformedFrame, Post, is_id, parse_channel, parse_post, posts_in
+from adapters.mattermost.parse import (
+    DIRECTIVE_PROP,
+    MalformedFrame,
+    Post,
+    is_id,
+    parse_channel,
+    parse_post,
+    posts_in,
+)
 
-DIRECTIVE_PROP = "fleetprompt_directive"
 CLOCK_SKEW_MS = 120_000
 MAX_PAGES = 50
 PAGE_POSTS = 200

@@ -121,3 +121,14 @@ async def test_a_plan_for_rest_is_shown_also_after_a_death_before_its_answer() -
         shown = [await desk.says("disable mattermost", key="the same request") for _ in range(2)]
         assert "confirm P-" in shown[0]
         assert shown[1] == shown[0]
+
+
+async def test_what_one_of_us_says_with_a_persons_token_is_no_command_of_that_person() -> None:
+    async with office() as desk:
+        server, props = desk.stage.server, {"fleetprompt_directive": "fp:1"}
+        server.post(desk.olga, desk.stage.support, "@fleet unlink", props=props)
+        server.post(desk.olga, desk.stage.support, "@fleet whoami")
+        async with working(desk.stage.house), listening(desk.stage):
+            assert "You are Olga" in await desk.answered("You are")
+        await desk.drain()
+        assert "You are Olga" in await desk.says("whoami")
