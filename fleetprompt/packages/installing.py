@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import func, text
 from sqlalchemy.exc import IntegrityError
 
 from fleetprompt.kernel.errors import Conflict, InvalidInput
@@ -36,6 +36,9 @@ from fleetprompt.runtime.directives import Requested
 from fleetprompt.runtime.moves import move
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.tenancy import TenantSession
+
+_ONE_BY_ONE = text("select pg_advisory_xact_lock(hashtextextended(:key, 0))")
+"""Those of a package that counts its installations are recorded one after the other."""
 
 
 async def install(
@@ -87,11 +90,14 @@ class _Wish:
 
 async def _record(house: House, session: TenantSession, wish: _Wish) -> Asked:
     """A new installation, or the one there: as it is wished, or unfinished."""
-    chosen, live = wish.chosen, await live_installations(session, wish.chosen.manifest.slug)
+    chosen, slug = wish.chosen, wish.chosen.manifest.slug
+    if chosen.manifest.limits.max_installations is not None:
+        await session.execute(_ONE_BY_ONE, {"key": f"install:{session.tenant}:{slug}"})
+    live = await live_installations(session, slug)
     there = next((one for one in live if one.name == wish.name), None)
     if there is None:
         refuse_too_many(chosen.manifest, len(live))
-        there = _new_row(chosen.manifest.slug, wish.name)
+        there = _new_row(slug, wish.name)
     else:
         await session.refresh(there, with_for_update=True)  # somebody else may be giving it what it waits for
         if there.state not in UNFINISHED:

@@ -11,7 +11,8 @@ import pytest
 
 from fleetprompt.credentials import Secret
 from fleetprompt.kernel.errors import Conflict
-from fleetprompt.packages import dependents, grants, lifecycle, planning
+from fleetprompt.packages import dependents, find, grants, lifecycle, planning
+from fleetprompt.packages import installing as asking_install
 from fleetprompt.packages.installers import Probe
 from fleetprompt.packages.publishing import publish
 from fleetprompt.packages.revoking import revoke_secret
@@ -207,7 +208,7 @@ async def test_who_was_granted_nothing_that_is_optional_is_not_granted_it_by_the
 async def test_what_only_the_version_that_is_left_required_is_granted_no_more(stage: Stage) -> None:
     await publish(stage.base.database, release("greeter", permissions=[LOOK]))
     await publish(stage.base.database, release("greeter", "1.1.0", permissions=[{**LOOK, "required": True}]))
-    pinned = {"config": {}, "secrets": {}, "actor": OPERATOR}
+    pinned: dict[str, Any] = {"config": {}, "secrets": {}, "actor": OPERATOR}
     asked = await lifecycle.install(stage.house, ACME, "greeter@1.0.0", **pinned)
     assert (await ended(stage, asked)).succeeded
     asked = await lifecycle.upgrade(stage.house, ACME, "greeter", actor=OPERATOR, consent=True)
@@ -222,11 +223,31 @@ async def test_what_only_the_version_that_is_left_required_is_granted_no_more(st
 async def test_what_was_granted_before_an_upgrade_is_granted_after_its_rollback(stage: Stage) -> None:
     await publish(stage.base.database, release("greeter", permissions=[LOOK]))
     await publish(stage.base.database, release("greeter", "1.1.0", permissions=[{**LOOK, "required": True}]))
-    pinned = {"config": {}, "secrets": {}, "actor": OPERATOR, "grants": ["orders:read"]}
+    pinned: dict[str, Any] = {"config": {}, "secrets": {}, "actor": OPERATOR, "grants": ["orders:read"]}
     asked = await lifecycle.install(stage.house, ACME, "greeter@1.0.0", **pinned)
     assert (await ended(stage, asked)).succeeded
-    for verb, more in ((lifecycle.upgrade, {"consent": True}), (lifecycle.rollback, {})):
-        asked = await verb(stage.house, ACME, "greeter", actor=OPERATOR, **more)
-        assert (await ended(stage, asked)).succeeded
+    asked = await lifecycle.upgrade(stage.house, ACME, "greeter", actor=OPERATOR, consent=True)
+    assert (await ended(stage, asked)).succeeded
+    asked = await lifecycle.rollback(stage.house, ACME, "greeter", actor=OPERATOR)
+    assert (await ended(stage, asked)).succeeded
     look = await stage.base.tenant_rows(ACME, "select scope, required from grants")
     assert [tuple(row) for row in look] == [("orders:read", False)]
+
+
+async def test_two_that_are_asked_for_at_once_are_not_more_than_allowed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publish(stage.base.database, release("greeter", limits={"cost": "None.", "max_installations": 1}))
+    look = find.live_installations
+
+    async def look_slowly(*known: Any) -> Any:
+        found = await look(*known)
+        await asyncio.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(asking_install, "live_installations", look_slowly)
+    pinned: dict[str, Any] = {"config": {}, "secrets": {}, "actor": OPERATOR}
+    both = [lifecycle.install(stage.house, ACME, "greeter", name=name, **pinned) for name in ("one", "two")]
+    came = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(one) for one in came if isinstance(one, Exception)] == [Conflict]
+    assert len(await stage.base.tenant_rows(ACME, "select 1 from installations")) == 1
