@@ -155,7 +155,7 @@ async def edit_and_approve(url: str, directive_id: UUID, text: str) -> None:
     async with open_house(service_settings(url, None), role="cli", migrate=False) as house:
         for verb, words in ((decide.edit, ({"text": text},)), (decide.approve, ())):
             async with house.tenancy.session(ACME) as session:
-                await verb(session, house.registry, DirectiveId(directive_id), OPERATOR, *words)  # type: ignore[operator]
+                await verb(session, house.registry, DirectiveId(directive_id), OPERATOR, *words)
 
 
 @contextlib.asynccontextmanager

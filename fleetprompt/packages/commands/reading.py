@@ -61,10 +61,9 @@ async def whoami(context: Context) -> str:
 
 def how_to_link(context: Context) -> str:
     """What somebody does whom we do not know."""
-    settings = context.house.settings
-    base = getattr(settings, "public_url", None) or f"http://{settings.host}:{settings.port}"
+    base = context.house.settings.public_address
     return (
-        f"Log in at {str(base).rstrip('/')}/link, take the code that you find there, and send it to me in a direct"
+        f"Log in at {base}/link, take the code that you find there, and send it to me in a direct"
         " message: `link CODE`"
     )
 

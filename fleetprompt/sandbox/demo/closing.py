@@ -11,7 +11,7 @@ from fleetprompt.sandbox.demo.letters import INES
 from fleetprompt.sandbox.demo.place import Place
 from fleetprompt.sandbox.demo.scene import Scene
 from fleetprompt.sandbox.demo.screen import DIM
-from fleetprompt.sandbox.demo.service import command, own_environment
+from fleetprompt.sandbox.demo.service import command, own_environment, web_port
 from fleetprompt.sandbox.demo.setting import ORG
 from fleetprompt.sandbox.demo.town import AGENT, CHANNEL
 from fleetprompt.sandbox.demo.transcript import Threads, Transcript
@@ -20,6 +20,10 @@ NEXT: Final = (
     ("fleetprompt trace {traced} --org {org}", "that trace again; any id will do"),
     ("fleetprompt directives list --org {org}", "every side effect, with its state"),
     ("fleetprompt executions list --org {org}", "every run, with its steps and its cost"),
+    (
+        "fleetprompt bootstrap --org {org} --owner you@demo.example",
+        "while it plays: be its owner, and install by chat",
+    ),
     ("fleetprompt doctor", "what is wrong here, and what to do"),
 )
 
@@ -56,7 +60,7 @@ def _show_next(stage: Scene, place: Place, traced: str) -> None:
         screen.write(f"    {line}")
     for text, about in NEXT:
         line = text.format(traced=traced, org=ORG)
-        screen.write(f"    {line:<56} {screen.styled('# ' + about, DIM)}")
+        screen.write(f"    {line:<66} {screen.styled('# ' + about, DIM)}")
     screen.say(
         'For real: make up, and the README\'s "Connect a real Mattermost" and "Connect a real mailbox".'
     )
@@ -67,4 +71,4 @@ def _ways_in(place: Place) -> Iterator[str]:
     programs = Path(sys.executable).parent
     is_here = programs == Path.cwd() / ".venv" / "bin"
     yield "source .venv/bin/activate" if is_here else f"export PATH={programs}:$PATH"
-    yield f"export FLEETPROMPT_DATA_DIR={place.data_dir}"
+    yield f"export FLEETPROMPT_DATA_DIR={place.data_dir} FLEETPROMPT_PORT={web_port()}"

@@ -105,11 +105,12 @@ def _settled(home: Path) -> Place | None:
         is_ours = state["version"] == VERSION and place.posts.exists() and place.data_dir.is_dir()
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return place if is_ours and _is_free(place.port) else None
+    # The installation knows the sandbox by its address, so it needs the same one again.
+    return place if is_ours and is_free(place.port) else None
 
 
-def _is_free(port: int) -> bool:
-    """The installation knows the sandbox by its address, so it needs the same one again."""
+def is_free(port: int) -> bool:
+    """Whether a server could listen there now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Awaitable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
 from fleetprompt.sandbox.demo.faults import DemoFailed
+from fleetprompt.sandbox.demo.place import is_free
 
 PROGRAM: Final = (sys.executable, "-m", "fleetprompt")
 COMMAND_S: Final = 120.0
 STOP_S: Final = 10.0
+WEB_PORTS: Final = range(20_000, 30_000)
 LAST_LINES: Final = 12
 LINE_CHARS: Final = 300
 
@@ -34,13 +38,20 @@ def own_environment(data_dir: Path, order_desk_url: str) -> dict[str, str]:
     return kept | {
         "FLEETPROMPT_DATA_DIR": str(data_dir),
         "FLEETPROMPT_ORDER_DESK_URL": order_desk_url,
-        "FLEETPROMPT_PORT": "0",
+        "FLEETPROMPT_PORT": str(web_port()),
         "FLEETPROMPT_LEASE_S": "2",
         "FLEETPROMPT_HEARTBEAT_S": "0.5",
         "FLEETPROMPT_REAP_EVERY_S": "0.5",
         "FLEETPROMPT_LOG_FORMAT": "console",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+@cache
+def web_port() -> int:
+    """Where the pages are in this demo, each time the service starts: free now, and of no range that connections take."""
+    ports = random.sample(WEB_PORTS, len(WEB_PORTS))
+    return next((port for port in ports if is_free(port)), 0)
 
 
 def kill_children() -> None:
