@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -129,8 +130,10 @@ class Api:
 def tls_context(settings: MattermostSettings) -> ssl.SSLContext:
     """Trust the system's authorities, or ca_file's. Raises Misconfigured."""
     try:
+        if settings.ca_file and not Path(settings.ca_file).is_file():  # a pipe would hold everybody up
+            raise FileNotFoundError(settings.ca_file)
         return ssl.create_default_context(cafile=settings.ca_file or None)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise Misconfigured("ca_file cannot be read", advice="Give the path of a PEM file.") from error
 
 

@@ -104,12 +104,16 @@ class ProtonMailConfig(BaseModel):
         if not path:
             return given
         try:
+            if not Path(path).is_file():  # a pipe or a terminal would hold everybody up
+                raise FileNotFoundError(path)
             with Path(path).open("rb") as file:
                 text = file.read(MAX_CERTIFICATE_BYTES).decode("ascii")
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"certificate_file cannot be read ({type(error).__name__}); export it in Bridge: Settings, TLS certificates"
             ) from None
+        if "PRIVATE KEY" in text:
+            raise ValueError("certificate_file holds a private key, too; give the certificate alone")
         return {**given, "certificate": text, "certificate_file": ""}
 
     @field_validator("since")
