@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Signal, Workflow, WorkflowRun, WorkflowStep
-from fleetprompt.model.states import WorkflowRunState, WorkflowStepState
+from fleetprompt.model.states import WorkflowRunState, WorkflowState, WorkflowStepState
 from fleetprompt.runtime.jobs import NewJob, enqueue
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import NewSignal, emit
@@ -72,6 +72,9 @@ async def _make(
     signal: Signal,
     depth: int,
 ) -> None:
+    held = select(Workflow.state).where(Workflow.id == workflow.id).with_for_update(read=True)
+    if await session.scalar(held) != WorkflowState.ACTIVE:
+        return  # put away, or gone with its package, at this very moment
     values = _row(workflow, signal, depth)
     inserted = insert(WorkflowRun).values(values).on_conflict_do_nothing(index_elements=["idempotency_key"])
     row = (await session.scalars(inserted.returning(WorkflowRun))).one_or_none()
