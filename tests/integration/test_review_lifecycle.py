@@ -16,6 +16,7 @@ from fleetprompt.packages import installing as asking_install
 from fleetprompt.packages.installers import Probe
 from fleetprompt.packages.publishing import publish
 from fleetprompt.packages.revoking import revoke_secret
+from fleetprompt.packages.steps import Disable
 from fleetprompt.packages.steps import install as installing
 from fleetprompt.packages.steps import uninstall as uninstalling
 from fleetprompt.runtime.directives import decide
@@ -251,3 +252,19 @@ async def test_two_that_are_asked_for_at_once_are_not_more_than_allowed(
     came = await asyncio.gather(*both, return_exceptions=True)
     assert [type(one) for one in came if isinstance(one, Exception)] == [Conflict]
     assert len(await stage.base.tenant_rows(ACME, "select 1 from installations")) == 1
+
+
+async def test_what_a_revocation_stops_while_a_person_does_is_stopped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await installed(stage)
+
+    async def attempt(*_: Any) -> None:
+        await stage.base.tenant_rows(
+            ACME, "update installations set state = 'disabled', blocked = 'It leaks'"
+        )
+
+    monkeypatch.setattr(Disable, "attempt", attempt)
+    asked = await lifecycle.disable(stage.house, ACME, "mattermost", actor=OPERATOR)
+    assert (await ended(stage, asked)).succeeded
+    assert ((await only(stage))["state"], (await only(stage))["blocked"]) == ("disabled", "It leaks")

@@ -68,6 +68,8 @@ class Disable(Step):
     async def complete(self, act: Act, session: TenantSession) -> Done:
         """Its listener sees it within a second."""
         installation = await held(act, session)
+        if installation.state == InstallationState.DISABLED:  # its version was revoked meanwhile
+            return Done(receipt_of(installation))
         values = {"generation": installation.generation + 1, "updated_at": func.now()}
         await move(session, installation, InstallationState.DISABLED, **values)
         await tell_step(act, session, installation, "package.disabled")
