@@ -16,7 +16,7 @@ from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.executions.end import say
 from fleetprompt.runtime.registry import Offer, Speech
 from fleetprompt.sandbox.mattermost import Post, SandboxUser
-from tests.connected import OPERATOR, listening, working
+from tests.connected import OPERATOR, listening, until, working
 from tests.doors import Doors, open_doors
 from tests.house import ACME, GLOBEX
 
@@ -174,4 +174,4 @@ async def test_a_plan_is_confirmed_by_a_button_of_whoever_asked_for_it() -> None
         [post] = [one for one in server.posts(office.stage.support.id) if one.message == plan]
         assert "somebody else's" in await presses(doors, office.mia, post, "b1")
         await presses(doors, office.olga, post, "b1")
-        assert await doors.signals("package.plan.confirmed")
+        await until(lambda: doors.signals("package.plan.confirmed"))
