@@ -37,6 +37,7 @@ class Binding:
     from when on, if they say so (unix ms). update, private: the intents that edit what was posted, and that tell one
     account alone. pressed_at: the path that a button calls, with `{installation}`; "" = no buttons; called_at: those that
     a person has to give to the far side. server_key: (settings) -> whose accounts these are, one spelling for one server.
+    sent_to: the settings that say to whom the secrets are sent.
     """
 
     package: str
@@ -54,3 +55,4 @@ class Binding:
     pressed_at: str = ""
     called_at: tuple[str, ...] = ()
     server_key: Callable[[Mapping[str, Any]], str] | None = None
+    sent_to: tuple[str, ...] = ()

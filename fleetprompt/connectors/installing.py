@@ -52,5 +52,6 @@ def installer_of(binding: Binding, version: str, about: str) -> Installer:
         check,
         optional_secrets=binding.optional_secrets,
         called_at=binding.called_at,
+        sent_to=binding.sent_to,
         since_ms=since_ms,
     )

@@ -13,6 +13,8 @@ from fleetprompt.kernel.json import canonical
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.packages.installers import Installer, nearest
 from fleetprompt.runtime.agents.manage import list_agents
+from fleetprompt.runtime.people import user_id_of
+from fleetprompt.runtime.signals import Actor
 from fleetprompt.tenancy import TenantSession
 
 
@@ -93,6 +95,23 @@ def check_given_secrets(installer: Installer, given: Mapping[str, Secret]) -> No
 def missing_secrets(installer: Installer, there: Collection[str]) -> list[str]:
     """The required ones that are not among these."""
     return [name for name in installer.secrets if name not in there]
+
+
+def require_secrets_anew(
+    installer: Installer, old: Mapping[str, Any], new: Mapping[str, Any], given: Collection[str], actor: Actor
+) -> None:
+    """A stored secret is not sent to another server because a person in a chat wishes so: they might own that server.
+
+    given: the secrets that come along. Raises InvalidInput. The operator of the machine may: they have the secrets.
+    """
+    elsewhere = [name for name in installer.sent_to if old.get(name) != new.get(name)]
+    kept = missing_secrets(installer, given)
+    if elsewhere and kept and user_id_of(actor.id) is not None:
+        raise InvalidInput(
+            f"With another {elsewhere[0]} the stored {kept[0]} would be sent elsewhere.",
+            "Uninstall it and install it anew, or let the operator do it: fleetprompt package configure"
+            f" {installer.package} --org ... --set {elsewhere[0]}=...",
+        )
 
 
 async def check_agents(session: TenantSession, config: Mapping[str, Any]) -> None:

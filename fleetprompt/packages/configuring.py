@@ -12,7 +12,13 @@ from fleetprompt.kernel.ids import InstallationId, TenantSlug, new_id
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.model import Installation
 from fleetprompt.packages.asking import IN_USE, UNFINISHED, Asked, ask, require_state, require_unchanged
-from fleetprompt.packages.checking import check_agents, check_given_secrets, check_secrets, checked_config
+from fleetprompt.packages.checking import (
+    check_agents,
+    check_given_secrets,
+    check_secrets,
+    checked_config,
+    require_secrets_anew,
+)
 from fleetprompt.packages.find import find_installation
 from fleetprompt.packages.grants import check_grants, check_revocable
 from fleetprompt.packages.house import House
@@ -197,7 +203,9 @@ async def _stage(
     scopes: Scopes,
 ) -> Asked:
     known = await house.vault.read_all(session, installation.id)
-    check_secrets(house.installers.find(installation.package), secrets, known=known)
+    installer = house.installers.find(installation.package)
+    check_secrets(installer, secrets, known=known)
+    require_secrets_anew(installer, installation.config, settings, secrets, actor)
     label = new_id().hex
     await house.vault.store(session, installation.id, secrets, label=label)
     changed = sorted([*config, *secrets, *scopes.granted, *scopes.revoked])

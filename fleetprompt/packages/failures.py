@@ -12,7 +12,8 @@ MENDED_BY_SETTINGS: Final = ("auth", "config")
 
 REMEDIES: Final = {
     "auth": "Give it a new credential: fleetprompt package configure {package} --org ... --secret NAME=env:VAR",
-    "network": "See that this machine reaches the far side, then ask again: fleetprompt package test {package} --org ...",
+    "network": "See that this machine reaches the far side, then ask again: fleetprompt package configure {package} --org ..."
+    " --set KEY=VALUE, if its address is another",
     "config": "Change what it names: fleetprompt package configure {package} --org ... --set KEY=VALUE",
     "conflict": "Look at what is there, then ask again: fleetprompt package status {package} --org ...",
     "platform": "This is a fault of FleetPrompt or its registry. See its log, and: fleetprompt doctor",

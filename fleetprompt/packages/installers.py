@@ -65,6 +65,8 @@ class Installer:
     optional_secrets: tuple[str, ...] = ()
     called_at: tuple[str, ...] = ()
     """Paths under which the far side may call us, with `{installation}`."""
+    sent_to: tuple[str, ...] = ()
+    """Settings that say to whom the secrets are sent: whoever changes them has to have the secrets."""
     listens: bool = True
     since_ms: Callable[[Mapping[str, Any]], int | None] = lambda _: None
     """From when on a first install reads, if the settings say so (unix ms); otherwise from its own moment."""

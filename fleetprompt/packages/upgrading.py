@@ -20,7 +20,7 @@ from fleetprompt.kernel.secret import Secret
 from fleetprompt.model import Installation
 from fleetprompt.model.installation import InstallationVersion
 from fleetprompt.packages.asking import IN_USE, Asked, ask, require_state, require_unchanged
-from fleetprompt.packages.checking import check_agents, digest
+from fleetprompt.packages.checking import check_agents, digest, require_secrets_anew
 from fleetprompt.packages.configuring import Change, changes
 from fleetprompt.packages.find import find_installation
 from fleetprompt.packages.grants import ScopeDiff, check_grants, compare_scopes
@@ -82,6 +82,8 @@ async def upgrade(
         installation = await find_installation(session, planned.package, name)
         require_unchanged(installation, planned.generation)
         await check_agents(session, planned.config)
+        old, new = installation.config, planned.config
+        require_secrets_anew(chosen.installer, old, new, secrets or {}, actor)
         label = new_id().hex
         await house.vault.store(session, installation.id, secrets or {}, label=label)
         target = {"to": chosen.manifest.version, "to_digest": chosen.digest, "grant": list(grants)}
@@ -124,6 +126,7 @@ async def rollback(house: House, tenant: TenantSlug, package: str, *, actor: Act
     async with house.tenancy.session(tenant) as session:
         installation = await find_installation(session, package, name)
         require_unchanged(installation, present.generation)
+        require_secrets_anew(target.installer, installation.config, former.config, (), actor)
         more = {
             "config": former.config,
             "label": new_id().hex,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ class Facts:
 
 async def gather(address: ServerAddress) -> Facts:
     """Look at all tenants, each with its own role."""
-    connection = await asyncpg.connect(**address.kwargs(), timeout=10)
+    connection = await _connect(address)
     try:
         jobs = [dict(row) for row in await connection.fetch(JOBS)]
         found: dict[str, list[dict[str, Any]]] = {RUNS: [], DIRECTIVES: [], EFFECTS: []}
@@ -80,3 +81,13 @@ async def open_jobs(address: ServerAddress) -> int:
         return int(await connection.fetchval(f"select count(*) from ({JOBS}) as job where state <> 'dead'"))
     finally:
         await connection.close()
+
+
+async def _connect(address: ServerAddress) -> asyncpg.Connection[Any]:
+    """A server that was attacked last may not be back yet."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await asyncpg.connect(**address.kwargs(), timeout=10)
+            except (OSError, asyncpg.CannotConnectNowError):
+                await asyncio.sleep(0.2)

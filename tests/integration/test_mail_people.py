@@ -21,7 +21,7 @@ async def test_a_customer_cannot_make_a_tool_change_anything_and_never_reads_of_
     ):
         await post.install(policy="send")
         await post.rows(
-            "update agents set tools = '{orders.lookup,orders.hold}', policies = $1",
+            "update agents set tools = '{orders.lookup,orders.hold}', scopes = '{orders:read,orders:write}', policies = $1",
             '{"approvals": {"*": "auto"}}',
         )
         async with serving(post):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from fleetprompt.accounts import Role, api_keys, claims, login
@@ -15,6 +17,8 @@ from tests.doors import open_doors
 from tests.house import ACME, House
 from tests.members import changed, joins
 from tests.people import PASSWORD, TELL, joins_with_password, quick_passwords
+
+CODE = re.compile("P-[0-9A-Z]{4}")
 
 
 async def test_two_plans_of_one_person_for_one_installation_are_both_carried_out_or_say_so() -> None:
@@ -132,3 +136,17 @@ async def test_what_one_of_us_says_with_a_persons_token_is_no_command_of_that_pe
             assert "You are Olga" in await desk.answered("You are")
         await desk.drain()
         assert "You are Olga" in await desk.says("whoami")
+
+
+async def test_a_stored_secret_is_not_sent_to_a_server_that_somebody_in_the_chat_names() -> None:
+    async with office() as desk:
+        said = await desk.says("configure mattermost server_url=http://127.0.0.1:9")
+        if "P-" in said:
+            await desk.says(f"confirm {CODE.search(said)[0]}")  # type: ignore[index]
+            await desk.drain()
+        directives = await desk.stage.base.tenant_rows(
+            ACME, "select id from directives where name = 'package.configure'"
+        )
+        config = (await desk.one("select config from installations"))["config"]
+    assert directives == []
+    assert '127.0.0.1:9"' not in config

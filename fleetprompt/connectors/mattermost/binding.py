@@ -68,4 +68,5 @@ MATTERMOST: Final = Binding(
     pressed_at="/webhooks/mattermost/{installation}/action",
     called_at=("/webhooks/mattermost/{installation}/command",),
     server_key=server_key,
+    sent_to=("server_url", "ca_file"),
 )

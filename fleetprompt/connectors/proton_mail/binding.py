@@ -40,4 +40,5 @@ PROTON_MAIL: Final = Binding(
     directive=SEND,
     batch=MailBatch,
     start_at_ms=start_at_ms,
+    sent_to=("host", "imap_port", "smtp_port", "certificate"),
 )
