@@ -5,7 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Written last, so that a broken install is done again.
 READY := .venv/.ready
-JOBS ?= 2
+# More than the cores of a small machine: half of the tests wait most of their time.
+JOBS ?= 3
 CHAOS_MINUTES ?= 15
 CHAOS_SEED ?=
 

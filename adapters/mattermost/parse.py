@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from adapters.mattermost.decode import MalformedJson, decode
 
 DIRECTIVE_PROP = "fleetprompt_directive"
+_EFFECT = re.compile(r"[0-9a-f-]{36}\.[0-9]+")  # a directive's id and a part's number
 MAX_ID_CHARS = 64  # the server's own have 26
 MAX_NAME_RUNES = 256
 MAX_TEXT_RUNES = 65_536  # the server takes 16383
@@ -78,7 +79,8 @@ class Post(BaseModel):
     @property
     def is_by_a_program(self) -> bool:
         """Said by one of us, perhaps with a person's token. Users can forge it, which only silences them."""
-        return DIRECTIVE_PROP in self.props
+        key = self.props.get(DIRECTIVE_PROP)
+        return isinstance(key, str) and _EFFECT.fullmatch(key) is not None
 
     @property
     def attachment_texts(self) -> list[str]:

@@ -154,7 +154,7 @@ async def test_what_does_not_work_says_why_and_what_to_do() -> None:
                 "server_ulr=x",
                 *here.env_secret,
             ),
-            run("package", "disable", "mattermost", "--org", "globex"),
+            run("package", "disable", "proton-mail", "--org", "globex"),
         )
         for said in (refused, unknown, missing, mistyped, absent):
             assert said.code == 1, said

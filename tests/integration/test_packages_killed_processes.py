@@ -74,21 +74,28 @@ async def place(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
             await connectors.close()
 
 
-@pytest.mark.parametrize(
-    ("verb", "version", "point", "ends"),
-    [
-        ("install", "1.0.0", "installation.requested>installing!", ("installed", "1.0.0")),
-        ("install", "1.0.0", "installation.installing>installed", ("installed", "1.0.0")),
-        ("upgrade", "1.1.0", "installation.installed>upgrading!", ("installed", "1.1.0")),
-        ("upgrade", "1.1.0", "installation.upgrading>installed", ("installed", "1.1.0")),
-        ("uninstall", "1.0.0", "installation.installed>uninstalling!", ("uninstalled", "1.0.0")),
-        ("uninstall", "1.0.0", "installation.uninstalling>uninstalled", ("uninstalled", "1.0.0")),
-    ],
-)
+MOVES = {
+    ("install", "1.0.0", "installed"): ("requested>installing", "installing>installed"),
+    ("upgrade", "1.1.0", "installed"): ("installed>upgrading", "upgrading>installed"),
+    ("uninstall", "1.0.0", "uninstalled"): ("installed>uninstalling", "uninstalling>uninstalled"),
+}
+"""verb, version, end: the moves on the way, each of which has a place before its commit and one behind it."""
+BETWEEN = {"install": ("provisioned",), "upgrade": ("provisioned",), "uninstall": ("drained", "withdrawn")}
+POINTS = [
+    (*way, point)
+    for way, moves in MOVES.items()
+    for point in (
+        *(f"installation.{move}{committed}" for move in moves for committed in ("", "!")),
+        *(f"package.{place}" for place in BETWEEN[way[0]]),
+    )
+]
+
+
+@pytest.mark.parametrize(("verb", "version", "end", "point"), POINTS)
 async def test_what_was_begun_is_finished(
-    place: Place, verb: str, version: str, point: str, ends: tuple[str, str]
+    place: Place, verb: str, version: str, end: str, point: str
 ) -> None:
     if verb != "install":
         await place.carry_out("install")
     await dies(carry_out, place.base.url, place.order(verb, version), fault=point)
-    assert await place.taken_over() == ends
+    assert await place.taken_over() == (end, version)

@@ -9,6 +9,7 @@ import pytest
 from fleetprompt.accounts import Role, api_keys, claims, login
 from fleetprompt.accounts.api_keys import InvalidKey
 from fleetprompt.accounts.login import Caller, WrongPassword
+from fleetprompt.kernel.ids import new_id
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.runtime.signals.replay import Chosen, replay
 from tests.commanding import Office, employ, office
@@ -129,7 +130,7 @@ async def test_a_plan_for_rest_is_shown_also_after_a_death_before_its_answer() -
 
 async def test_what_one_of_us_says_with_a_persons_token_is_no_command_of_that_person() -> None:
     async with office() as desk:
-        server, props = desk.stage.server, {"fleetprompt_directive": "fp:1"}
+        server, props = desk.stage.server, {"fleetprompt_directive": f"{new_id()}.0"}
         server.post(desk.olga, desk.stage.support, "@fleet unlink", props=props)
         server.post(desk.olga, desk.stage.support, "@fleet whoami")
         async with working(desk.stage.house), listening(desk.stage):
