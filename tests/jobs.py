@@ -31,7 +31,7 @@ FAST: dict[str, Any] = {
     "worker_slots": 8,
 }
 MARKS = "create table marks (n bigserial, note text, job uuid, attempt int, worker text, at timestamptz default clock_timestamp())"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 async def prepare(house: House) -> None:
