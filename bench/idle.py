@@ -56,7 +56,7 @@ async def _set_up(run: CommandLine, chat: SandboxMattermost) -> None:
 
 
 async def _start_to_answer_s(run: CommandLine, chat: SandboxMattermost) -> float:
-    root = chat.post("dana", "support", "@fleet help").id
+    root = chat.post("dana", "support", "@fleet good morning").id
     began = time.perf_counter()
     async with staying(run, "up") as up, asyncio.timeout(60):
         while not any(entry.root_id == root for entry in chat.ledger):
