@@ -29,7 +29,10 @@ pytestmark = pytest.mark.slow
 
 AWAY = {"job.failed", "job.not_recorded"}
 """A job that was cut off says so, and is tried again."""
-CUT = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+CUT = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+"""
 FULL = {
     "job.failed",
     "job.not_recorded",

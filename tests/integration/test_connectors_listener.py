@@ -220,7 +220,7 @@ async def test_nothing_is_lost_while_postgres_cuts_every_connection(
 ) -> None:
     cut = (
         "select pg_terminate_backend(pid) from pg_stat_activity"
-        " where datname = current_database() and pid <> pg_backend_pid()"
+        " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
     )
     async with listening(stage):
         await in_state(stage, "connected")

@@ -151,7 +151,7 @@ async def cut_all(house: House) -> None:
     """Cut every connection to the database but the one that does it."""
     await house.rows(
         "select pg_terminate_backend(pid) from pg_stat_activity"
-        " where datname = current_database() and pid <> pg_backend_pid()"
+        " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
     )
     await asyncio.sleep(0.1)  # until the news has arrived
 

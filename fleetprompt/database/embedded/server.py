@@ -56,13 +56,14 @@ class EmbeddedPostgres:
         Raises Unavailable, with the server's last words and advice.
         """
         async with self._turn:
-            starting = await self._take("start", fcntl.LOCK_EX)
+            starting, had_a_share = await self._take("start", fcntl.LOCK_EX), self._share is not None
             try:
                 if self._share is None:
                     self._share = await self._take("holders", fcntl.LOCK_SH)
                 return await self._up()
             except BaseException:
-                self._give_up_share()
+                if not had_a_share:  # whoever had one keeps it: the keeper goes on trying for them
+                    self._give_up_share()
                 raise
             finally:
                 os.close(starting)
