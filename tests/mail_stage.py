@@ -91,7 +91,7 @@ class MailStage:
         pytest.skip(f"a mailbox has no {what}")
 
     def person_id(self) -> str:
-        raise NotImplementedError("a mailbox tells nobody alone")
+        pytest.skip("a mailbox tells nobody alone")
 
     def adapter(self, observer: Observer | None = None, *, good: bool = True) -> ProtonMailAdapter:
         changes = {} if good else {"password": "wrong"}

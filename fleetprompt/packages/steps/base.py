@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,26 +74,26 @@ class Act:
         return Actor(**self.request["actor"])
 
 
-class Step:
+class Step(ABC):
     """One kind of lifecycle directive; each part may be repeated after a death."""
 
     async def check(self, act: Act, installation: Installation) -> Manifest | None:
         """Before anything is touched, outside any transaction. Raises what forbids it."""
         return None
 
+    @abstractmethod
     async def begin(self, act: Act, session: TenantSession) -> Begun | Done:
         """Note that it is under way; Done if it has happened already. Raises Conflict if it cannot be."""
-        raise NotImplementedError
 
     async def attempt(self, act: Act, begun: Begun) -> Probe | None:
         """What takes time, outside any transaction. Raises ProbeFailed."""
         return None
 
+    @abstractmethod
     async def complete(self, act: Act, session: TenantSession) -> Done:
         """Make it so; the directory is changed last, since that lays the tenant's role down."""
-        raise NotImplementedError
 
-    async def failed(
+    async def failed(  # noqa: B027 (most leave nothing between)
         self, house: House, session: TenantSession, directive: Directive, installation: Installation
     ) -> None:
         """Its directive ends without success, in this transaction: leave nothing between."""
