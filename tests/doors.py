@@ -7,10 +7,13 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import httpx2
+import pytest
 
+import fleetprompt.connectors.doors
+from fleetprompt.connectors.doors import SHOWN_WITHIN_S
 from fleetprompt.connectors.register import register_connectors
 from fleetprompt.credentials import Secret
 from fleetprompt.kernel.ids import TenantSlug
@@ -122,14 +125,25 @@ async def _ready() -> str | None:
     return None
 
 
+SEEN_WITHIN_S: Final = 10.0  # for a test that wants to see the answer, however slow the machine
+
+
 @contextlib.asynccontextmanager
-async def open_doors(key: bytes | None = None) -> AsyncIterator[Doors]:
-    """No worker runs yet. Buttons lead to these doors. key: the master key, where another process needs it too."""
+async def open_doors(
+    key: bytes | None = None, shown_within_s: float = SHOWN_WITHIN_S
+) -> AsyncIterator[Doors]:
+    """No worker runs yet. Buttons lead to these doors. key: the master key, where another process needs it too.
+
+    shown_within_s: how long a door waits for the answer that it shows.
+    """
     async with (
+        contextlib.AsyncExitStack() as stack,
         office(key) as made,
         httpx2.AsyncClient(trust_env=False, timeout=30) as client,
         served(made.stage.house) as url,
     ):
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(fleetprompt.connectors.doors, "SHOWN_WITHIN_S", shown_within_s)
         house = made.stage.house
         known = house.settings.model_copy(update={"public_url": url})  # the port is known only now
         object.__setattr__(house, "settings", known)

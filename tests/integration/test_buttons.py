@@ -17,7 +17,7 @@ from fleetprompt.runtime.executions.end import say
 from fleetprompt.runtime.registry import Offer, Speech
 from fleetprompt.sandbox.mattermost import Post, SandboxUser
 from tests.connected import OPERATOR, listening, until, working
-from tests.doors import Doors, open_doors
+from tests.doors import SEEN_WITHIN_S, Doors, open_doors
 from tests.house import ACME, GLOBEX
 
 
@@ -91,7 +91,7 @@ async def send(doors: Doors, body: dict[str, Any]) -> httpx2.Response:
 
 
 async def test_a_waiting_directive_is_approved_by_whoever_has_the_right_and_nobody_else() -> None:
-    async with open_doors() as doors, working(doors.office.stage.house):
+    async with open_doors(shown_within_s=SEEN_WITHIN_S) as doors, working(doors.office.stage.house):
         await wants_buttons(doors)
         office = doors.office
         waiting, post = await asks(doors)
@@ -110,7 +110,7 @@ async def test_a_waiting_directive_is_approved_by_whoever_has_the_right_and_nobo
 
 
 async def test_a_press_that_is_sent_again_or_was_changed_on_the_way_does_nothing() -> None:
-    async with open_doors() as doors, working(doors.office.stage.house):
+    async with open_doors(shown_within_s=SEEN_WITHIN_S) as doors, working(doors.office.stage.house):
         await wants_buttons(doors)
         olga = doors.office.olga
         waiting, post = await asks(doors)
@@ -143,7 +143,7 @@ async def test_a_press_that_is_sent_again_or_was_changed_on_the_way_does_nothing
 
 
 async def test_a_button_counts_for_its_person_and_in_its_time() -> None:
-    async with open_doors() as doors, working(doors.office.stage.house):
+    async with open_doors(shown_within_s=SEEN_WITHIN_S) as doors, working(doors.office.stage.house):
         await wants_buttons(doors)
         office = doors.office
         _, post = await asks(doors, subject=office.olga.id)
@@ -166,7 +166,11 @@ async def test_without_the_setting_a_post_has_no_buttons() -> None:
 
 
 async def test_a_plan_is_confirmed_by_a_button_of_whoever_asked_for_it() -> None:
-    async with open_doors() as doors, working(doors.office.stage.house), listening(doors.office.stage):
+    async with (
+        open_doors(shown_within_s=SEEN_WITHIN_S) as doors,
+        working(doors.office.stage.house),
+        listening(doors.office.stage),
+    ):
         await wants_buttons(doors)
         office, server = doors.office, doors.office.stage.server
         server.post(office.olga, office.stage.support, "@fleet configure mattermost follow_threads=true")

@@ -23,7 +23,7 @@ from fleetprompt.sandbox.demo.transcript import Threads
 from tests import killing
 from tests.commanding import drain
 from tests.connected import OPERATOR, until, working
-from tests.doors import Doors, free_port, open_doors, serve_doors, with_slash_token, work_off
+from tests.doors import SEEN_WITHIN_S, Doors, free_port, open_doors, serve_doors, with_slash_token, work_off
 from tests.house import ACME, GLOBEX
 from webhooks.mattermost import ON_IT
 
@@ -33,7 +33,7 @@ REFUSED = {
 
 
 async def test_a_command_does_the_same_as_a_mention_and_only_its_writer_sees_the_answer() -> None:
-    async with open_doors() as doors, working(doors.office.stage.house):
+    async with open_doors(shown_within_s=SEEN_WITHIN_S) as doors, working(doors.office.stage.house):
         server, office = doors.office.stage.server, doors.office
         assert "olga" in (await doors.runs("whoami")).lower()
         assert "have to know who you are" in await doors.runs("install proton-mail", office.sam)
@@ -181,7 +181,7 @@ async def test_a_worker_that_dies_after_it_obeyed_has_obeyed_once() -> None:
 
 
 async def test_whoever_types_in_the_demo_can_write_a_slash_command() -> None:
-    async with open_doors() as doors, working(doors.office.stage.house):
+    async with open_doors(shown_within_s=SEEN_WITHIN_S) as doors, working(doors.office.stage.house):
         server, out = doors.office.stage.server, io.StringIO()
         server.add_to_channel(server.create_user(YOU), CHANNEL)
         town = cast(Town, SimpleNamespace(mattermost=server))

@@ -4,40 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import select, text
 
 from fleetprompt.model import Installation, SuppressedAddress
-from fleetprompt.runtime.directives import EffectTry
 from fleetprompt.tenancy import TenantSession
 
 LEAST_WAIT_S: Final = 5.0
 MOST_WAIT_S: Final = 900.0  # then it is looked again: settings may have changed
 
-# Those on their way count too; of two at once the earlier one goes.
+_ONE_BY_ONE = text("select pg_advisory_xact_lock(hashtextextended(:key, 0))")
+# Those on their way count too: whoever is among them was let through, or is about to learn that there is no room.
 _SENT = text("""
 select count(*), extract(epoch from min(at) + make_interval(secs => :window_s) - clock_timestamp())::float8
 from (
     select coalesce(e.finished_at, clock_timestamp()) as at
     from effects e join directives d on d.id = e.directive_id
-    where d.installation_id = :installation_id and d.name = 'email.send' and e.key <> :key
-        and (e.state = 'sent' or e.state = 'unknown' or (e.state = 'sending' and e.key < :key))
+    where d.installation_id = :installation_id and d.name = 'email.send' and d.id <> :directive_id
+        and e.state in ('sending', 'sent', 'unknown')
         and coalesce(e.finished_at, clock_timestamp()) > clock_timestamp() - make_interval(secs => :window_s)
     order by at desc limit :most) as sent
 """)
 
 
 async def wait_for_allowance_s(
-    session: TenantSession, installation: Installation, effect: EffectTry
+    session: TenantSession, installation: Installation, directive_id: UUID
 ) -> float:
-    """0 = it may go now; otherwise the seconds until there is room."""
+    """0 = it may go now; otherwise the seconds until there is room.
+
+    In the transaction that writes `sending` it is exact: two of one mailbox come here one after the other, and the later
+    one sees the earlier one. In a later transaction it may say no to both of two, and never yes to one too many.
+    """
     config = installation.config
+    await session.execute(_ONE_BY_ONE, {"key": f"mail.allowance:{installation.id}"})
     windows = ((3600, config.get("mails_per_hour", 40)), (86_400, config.get("mails_per_day", 140)))
     waits = [0.0]
     for window_s, most in windows:
         values = {
             "installation_id": installation.id,
-            "key": effect.key,
+            "directive_id": directive_id,
             "window_s": window_s,
             "most": int(most),
         }

@@ -56,6 +56,13 @@ class MailEffector:
         """One mail."""
         return [await plan_mail(session, directive)]
 
+    async def look_ahead(self, session: TenantSession, directive: Directive) -> float | None:
+        """The seconds until there is room for one more mail, decided where `sending` is written."""
+        installation = await session.get(Installation, directive.installation_id)
+        if installation is None:
+            return None  # said when it is performed
+        return await wait_for_allowance_s(session, installation, directive.id)
+
     async def perform(self, effect: EffectTry) -> Outcome:
         """Send once."""
         refused = effect.request.get("refused")
@@ -132,7 +139,9 @@ class MailEffector:
                     "suppressed",
                     f"{what} Restore it: fleetprompt mail suppressed restore ADDRESS --org {effect.tenant}.",
                 )
-            wait_s = await wait_for_allowance_s(session, installation, effect)
+            wait_s = effect.ahead
+            if wait_s is None:
+                wait_s = await wait_for_allowance_s(session, installation, effect.directive_id)
         if wait_s > 0:
             observe.limited(effect.tenant, PACKAGE, "own")
             return RetryIn(
