@@ -37,7 +37,7 @@ default_login_user = {user}
 first_valid_uid = 1
 passdb {{
   driver = static
-  args = password=bridge-password
+  args = password=sandboxsecret-of-bridge
 }}
 userdb {{
   driver = static
@@ -69,7 +69,7 @@ class Dovecot:
         """Of its one account; there is no SMTP here."""
         values: dict[str, object] = {
             "username": FLEET,
-            "password": "bridge-password",
+            "password": "sandboxsecret-of-bridge",
             "certificate_pem": certificate.own().pem,
             "imap_port": self.port,
             "start_at_ms": 1,

@@ -21,7 +21,7 @@ from fleetprompt.runtime.llm import (
 from tests.openai_stub import OpenAIStub, Reply
 
 PROVIDERS = ["openai", "anthropic"]
-KEY = "sk-a-secret-key"
+KEY = "sk-sandboxsecret-key"
 SECRET_TEXT = "the launch is on friday"
 TOOLS = (
     ToolSpec(

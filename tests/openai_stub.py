@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any, Self, TypeAlias
 
+from tests.leaks import search_text
+
 Arguments: TypeAlias = dict[str, Any] | str  # a string goes out as it is: malformed JSON
 
 
@@ -147,6 +149,8 @@ class OpenAIStub:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for request in self.requests:
+            search_text(json.dumps(request.json), "a prompt")
         assert self._server is not None
         self._server.close()
         for task in tuple(self._connections):

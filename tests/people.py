@@ -17,7 +17,7 @@ from tests.house import ACME, House
 from tests.members import OPERATOR, address, joins, registry_of_people
 
 TELL = fact_teller(registry_of_people(), OPERATOR)
-PASSWORD = "four words nobody knows"
+PASSWORD = "four sandboxsecret words nobody knows"
 SERVER = "https://chat.acme.example"
 
 

@@ -10,7 +10,7 @@ from fleetprompt import listener, worker
 from fleetprompt.composition import open_house
 from fleetprompt.settings import Settings
 
-MASTER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="  # of tests alone
+MASTER_KEY = "c2FuZGJveHNlY3JldC1vZi10aGUtdGVzdHMtYWxvbmU="  # of tests alone
 
 
 def service_settings(url: str, order_desk_url: str | None, **more: object) -> Settings:

@@ -164,7 +164,7 @@ async def stage(
         registry = Registry()
         looked_up: list[str] = []
         chat, holds = Ledger(), Ledger()
-        key = SecretStr("k")
+        key = SecretStr("sandboxsecret-model-key")
         second = Endpoint(fallback, stub.url, key) if fallback else None
         models = ModelBoundary(Endpoint(model, None if model == "builtin" else stub.url, key), second)
         register_runtime(registry, models, QUICK)

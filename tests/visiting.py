@@ -18,6 +18,7 @@ from fleetprompt.surfaces.pages import Front
 from fleetprompt.surfaces.pages.routes import page_routes
 from fleetprompt.surfaces.web import create_app, serve
 from tests.house import House
+from tests.leaks import search_text
 from tests.people import PASSWORD, quick_passwords
 from tests.serving import service_settings
 
@@ -34,6 +35,7 @@ class Browser:
     async def see(self, path: str, **options: Any) -> httpx2.Response:
         """Look at a page, wherever it leads."""
         self.page = await self.http.get(path, follow_redirects=True, **options)
+        search_text(self.page.text, path)
         return self.page
 
     async def send(self, path: str, headers: dict[str, str] | None = None, **fields: str) -> httpx2.Response:
@@ -42,6 +44,7 @@ class Browser:
         self.page = await self.http.post(
             path, data={**hidden, **fields}, headers=headers or {}, follow_redirects=True
         )
+        search_text(self.page.text, path)
         return self.page
 
     async def logs_in(self, email: str, password: str = PASSWORD, path: str = "/") -> httpx2.Response:

@@ -88,7 +88,11 @@ def running(
 async def stormy_town(**options: Any) -> AsyncIterator[tuple[Town, OpenAIStub]]:
     """A town whose agent's model repeats the request, so that each answer tells what it answers. options: as `town`."""
     async with OpenAIStub() as stub:
-        model: dict[str, Any] = {"model": "openai:test", "model_base_url": stub.url, "model_api_key": "k"}
+        model: dict[str, Any] = {
+            "model": "openai:test",
+            "model_base_url": stub.url,
+            "model_api_key": "sandboxsecret-model-key",
+        }
         async with town(**model, **options) as play:
             yield play, stub
 

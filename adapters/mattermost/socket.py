@@ -18,6 +18,8 @@ from adapters.mattermost.parse import Frame, MalformedFrame, is_id, parse_frame
 from adapters.mattermost.settings import MattermostSettings, ServerAddress
 
 log = logging.getLogger(__name__)
+wire_log = logging.getLogger(f"{__name__}.wire")
+wire_log.setLevel(logging.INFO)  # at DEBUG the library writes every frame, and the token in its header
 MAX_FRAME_BYTES = 16 * 2**20  # a post of 16383 runes, escaped twice, stays below 1 MB
 
 
@@ -112,7 +114,7 @@ class Socket:
             max_size=MAX_FRAME_BYTES,
             proxy=None if self._address.is_loopback else True,
             ssl=tls_context(self._settings) if self._address.scheme == "https" else None,
-            logger=log,
+            logger=wire_log,
         )
 
     async def _read(self, connection: ClientConnection) -> None:

@@ -170,7 +170,7 @@ async def _move_in(place: Place) -> None:
         order_desk_url=place.desk.url,
         model="openai:test",
         model_base_url=place.model.url,
-        model_api_key=SecretStr("k"),
+        model_api_key=SecretStr("sandboxsecret-model-key"),
         log_level="CRITICAL",
     )
     for tenant in TENANTS:

@@ -9,7 +9,7 @@ from typing import Final
 ALL_MAIL: Final = "All Mail"
 SENT: Final = "Sent"
 INBOX: Final = "INBOX"
-PASSWORD: Final = "bridge-password"  # noqa: S105 - unless another one is asked for
+PASSWORD: Final = "sandboxsecret-of-bridge"  # noqa: S105 - unless another one is asked for
 FOLDERS: Final = (INBOX, "Drafts", SENT, "Starred", "Archive", "Spam", "Trash", ALL_MAIL, "Folders", "Labels")
 
 

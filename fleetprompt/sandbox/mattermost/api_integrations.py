@@ -10,7 +10,7 @@ from fleetprompt.sandbox.mattermost import integrations
 from fleetprompt.sandbox.mattermost.api import OK, Api, Call, bad_body, eventually, reply
 from fleetprompt.sandbox.mattermost.errors import ApiError, forbidden
 from fleetprompt.sandbox.mattermost.frames import Audience, Event, nested
-from fleetprompt.sandbox.mattermost.ids import new_id
+from fleetprompt.sandbox.mattermost.ids import new_id, new_secret
 from fleetprompt.sandbox.mattermost.integration_records import OutgoingHook, SlashCommand
 from fleetprompt.sandbox.mattermost.integrations import Written
 from fleetprompt.sandbox.mattermost.site import Site
@@ -48,7 +48,7 @@ def create_command(call: Call) -> Response:
         raise ApiError("api.command.duplicate_trigger.app_error")
     command = SlashCommand(
         new_id(),
-        new_id(),
+        new_secret(),
         call.user.id,
         team.id,
         trigger,
@@ -101,7 +101,7 @@ def create_outgoing_hook(call: Call) -> Response:
         raise forbidden()
     hook = OutgoingHook(
         new_id(),
-        new_id(),
+        new_secret(),
         call.user.id,
         channel_id,
         call.site.world.team(_text(body, "team_id", "outgoing_hook")).id,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fleetprompt.sandbox.mattermost import integrations
-from fleetprompt.sandbox.mattermost.ids import new_id
+from fleetprompt.sandbox.mattermost.ids import new_id, new_secret
 from fleetprompt.sandbox.mattermost.integration_records import SlashCommand
 from fleetprompt.sandbox.mattermost.integrations import Written
 from fleetprompt.sandbox.mattermost.records import Channel, Post, SandboxUser, Team
@@ -35,7 +35,7 @@ class Doing:
             if known
             else SlashCommand(
                 new_id(),
-                token or new_id(),
+                token or new_secret(),
                 self.user(owner).id,
                 found.id,
                 trigger,

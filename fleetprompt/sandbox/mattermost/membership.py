@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from fleetprompt.sandbox.mattermost.errors import ApiError
 from fleetprompt.sandbox.mattermost.frames import Audience, Event, nested
-from fleetprompt.sandbox.mattermost.ids import new_id
+from fleetprompt.sandbox.mattermost.ids import new_id, new_secret
 from fleetprompt.sandbox.mattermost.posting import Draft, commit
 from fleetprompt.sandbox.mattermost.records import Channel, SandboxUser, Team
 from fleetprompt.sandbox.mattermost.site import Site
@@ -34,7 +34,7 @@ def create_user(
     user = SandboxUser(
         new_id(),
         username,
-        new_id(),
+        new_secret(),
         is_bot,
         create_at=now,
         update_at=now,

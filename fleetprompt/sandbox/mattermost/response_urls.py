@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fleetprompt.sandbox.mattermost.errors import ApiError
-from fleetprompt.sandbox.mattermost.ids import new_id
+from fleetprompt.sandbox.mattermost.ids import new_secret
 
 USES: Final = 5
 LASTS_MS: Final = 30 * 60 * 1000
@@ -31,7 +31,7 @@ class ResponseUrls:
 
     def add(self, place: ResponseUrl) -> str:
         """Returns the id of its address."""
-        hook_id = new_id()
+        hook_id = new_secret()
         self.by_id[hook_id] = place
         return hook_id
 
