@@ -67,9 +67,15 @@ async def count(database: Database, *buckets: Bucket) -> None:
 
 async def overflow_s(database: Database, bucket: Bucket) -> float | None:
     """Count one try; None while there is room for it, else the seconds until there is."""
+    tries, left_s = await tally(database, bucket)
+    return left_s if tries > bucket.most else None
+
+
+async def tally(database: Database, bucket: Bucket) -> tuple[int, float]:
+    """Count one try; returns the tries of the window, this one included, and the seconds until it ends."""
     async with database.at_once() as connection:
         row = (await connection.execute(_COUNT, {"key": bucket.key, "window_s": bucket.window_s})).one()
-    return row.left_s if row.tries > bucket.most else None
+    return row.tries, row.left_s
 
 
 async def forgive(database: Database, *buckets: Bucket) -> None:

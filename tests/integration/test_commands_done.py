@@ -11,9 +11,10 @@ import pytest
 from fleetprompt.accounts import identities
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Conversation
+from fleetprompt.model.states import AgentState
 from fleetprompt.packages.commands import register
 from fleetprompt.packages.commands.register import OBEY
-from fleetprompt.runtime.agents.manage import create_agent, list_agents
+from fleetprompt.runtime.agents.manage import create_agent, list_agents, set_agent_state
 from fleetprompt.runtime.directives import NewDirective, request
 from fleetprompt.runtime.jobs import NewJob, enqueue
 from fleetprompt.runtime.signals import Actor, NewSignal, emit
@@ -198,6 +199,22 @@ async def test_no_machine_and_no_stranger_is_ever_obeyed(desk: Office) -> None:
     assert "Paused: `helper`" in await desk.says("pause-all")
     async with desk.stage.house.tenancy.session(ACME) as session:
         assert [agent.state for agent in await list_agents(session)] == ["paused"]
+
+
+async def test_whoever_paused_all_lets_them_go_on_but_whom_the_operator_paused_stays(desk: Office) -> None:
+    house = desk.stage.house
+    async with house.tenancy.session(ACME) as session:
+        for name in ("night", "clerk"):
+            await create_agent(session, house.registry, name, OPERATOR)
+        await set_agent_state(session, house.registry, "night", OPERATOR, AgentState.PAUSED)
+    assert "Nobody was paused" in await desk.says("pause-all off")
+    assert "pause-all off" in await desk.says("pause-all")
+    said = await desk.says("pause-all off")
+    assert "The operator paused `night`" in said
+    async with house.tenancy.session(ACME) as session:
+        states = {agent.name: agent.state for agent in await list_agents(session)}
+    assert states.pop("night") == "paused"
+    assert set(states.values()) == {"active"}
 
 
 async def test_an_account_is_linked_in_a_direct_message_alone(desk: Office) -> None:

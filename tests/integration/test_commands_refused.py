@@ -10,7 +10,7 @@ import pytest
 from fleetprompt.accounts import Role
 from fleetprompt.accounts.change import set_role
 from fleetprompt.packages import withdrawing
-from fleetprompt.packages.commands.obey import obey
+from fleetprompt.packages.commands.obey import MOST_A_MINUTE, obey
 from fleetprompt.packages.commands.verbs import VERBS
 from fleetprompt.runtime.people import membership_teller
 from tests.commanding import Office, code_in, employ, office
@@ -40,6 +40,15 @@ async def test_rights_come_from_the_link_alone_and_whoever_may_is_named(desk: Of
             assert "Ask Olga." in said, verb
     assert "Mia, member of `acme`" in await desk.says("whoami", desk.mia)
     assert await desk.stage.base.tenant_rows(ACME, "select 1 from plans") == []
+
+
+async def test_whoever_says_more_than_a_person_can_is_told_so_once_a_minute(desk: Office) -> None:
+    for _ in range(MOST_A_MINUTE):
+        assert "Wait" not in await desk.says("whoami", desk.sam)
+    assert "Wait" in await desk.says("whoami", desk.sam, certain=False)
+    assert await desk.says("whoami", desk.sam, certain=False) == ""
+    assert "Wait" in await desk.says("whoami", desk.sam, certain=True)  # he alone sees it
+    assert "Olga" in await desk.says("whoami")
 
 
 async def test_the_same_account_of_another_server_or_organization_is_nobody(desk: Office) -> None:

@@ -66,6 +66,7 @@ def test_an_ordinary_request_reaches_the_agent(request_: str) -> None:
         ("Help install", Command("help", word="install")),
         ("who am I?", Command("whoami")),
         ("pause all", Command("pause-all")),
+        ("pause-all off", Command("pause-all", word="off")),
         ("status", Command("status")),
         ("status Proton-Mail", Command("status", "proton-mail")),
         ("search mail", Command("search", rest="mail")),

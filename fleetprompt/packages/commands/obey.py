@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import select
 
-from fleetprompt.accounts import Member, NotAllowed, identities, require_member_here
+from fleetprompt.accounts import Member, NotAllowed, identities, require_member_here, throttle
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.model import Package
 from fleetprompt.packages.commands import changing, deciding, linking, reading
@@ -22,6 +22,7 @@ from fleetprompt.packages.house import House
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.registry import in_registry
 
+MOST_A_MINUTE: Final = 60
 Answer = Callable[[Context], Awaitable[str]]
 ANSWERS: Final[Mapping[str, Answer]] = {
     "help": reading.help_,
@@ -56,9 +57,21 @@ async def obey(house: House, asked: Asked) -> str:
     said or may not do.
     """
     try:
-        return await _obey(house, asked)
+        refused = await _too_often(house, asked)
+        return await _obey(house, asked) if refused is None else refused
     except FleetPromptError as error:
         return in_chat(error)
+
+
+async def _too_often(house: House, asked: Asked) -> str | None:
+    """What somebody is told who says more than a person can; in a channel once a minute, and then nothing."""
+    account = (asked.tenant, asked.connector, asked.server_key, asked.subject)
+    bucket = throttle.Bucket("commands", account, MOST_A_MINUTE, 60.0)
+    tries, left_s = await throttle.tally(house.tenancy.database, bucket)
+    if tries <= MOST_A_MINUTE:
+        return None
+    said = f"That were {MOST_A_MINUTE} commands within a minute. Wait {max(1, round(left_s))} seconds, then say it again."
+    return said if asked.certain or tries == MOST_A_MINUTE + 1 else ""
 
 
 async def _obey(house: House, asked: Asked) -> str:

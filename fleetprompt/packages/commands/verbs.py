@@ -79,7 +79,8 @@ _ALL: Final = (
     _verb("uninstall", _PACKAGE, "PACKAGE", "Plans a removal.", is_plain=False),
     _verb("approve", _ID, "ID", "Lets something go ahead that waits for a person."),
     _verb("reject", rf"{_ID}(?:\s+(?P<rest>.{{1,300}}))?", "ID [REASON]", "Refuses it."),
-    _verb("pause-all", "", "", "Pauses every agent of the organization, at once."),
+    _verb("pause-all", r"(?P<word>off)?", "[off]",
+          "Pauses every agent of the organization, at once; `off` lets them go on."),
 )  # fmt: skip
 
 VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in _ALL}
