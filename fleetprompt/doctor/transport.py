@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from fleetprompt.composition import House
 from fleetprompt.doctor.finding import Finding, counted, ok, warn
+from fleetprompt.doctor.work import ALIVE_S
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.runtime.jobs.carriers import carrier_name, queue_name, require_reachable
-from fleetprompt.runtime.jobs.dispatch import ALIVE_S
 
 _STRANGE: Final = text("""
 with known as (

@@ -109,6 +109,14 @@ async def test_kinds_that_no_living_worker_knows_stay_where_they_are(house: Hous
     assert await states(house) == ["dispatched", "available"]
 
 
+async def test_for_a_worker_whose_lease_would_be_over_nothing_is_handed_out(house: House) -> None:
+    await enlist(house, "killed", slots=100)
+    await house.rows("update public.worker set seen_at = now() - interval '7 s'")
+    await enlist(house, "alive", slots=4)
+    await add(house, *[NewJob("mark", {}) for _ in range(50)])
+    assert len((await dispatch(house.database, 100, 6.0)).jobs) == 4
+
+
 async def test_a_kind_that_came_to_the_wrong_worker_rests_and_loses_no_attempt(house: House) -> None:
     await enlist(house, kinds=["tomorrow"])
     [job] = await add(house, NewJob("tomorrow", {}))
@@ -127,8 +135,8 @@ async def test_a_kind_that_came_to_the_wrong_worker_rests_and_loses_no_attempt(h
 async def test_what_was_lost_is_handed_out_again_after_its_lease(house: House) -> None:
     await enlist(house)
     await add(house, NewJob("mark", {}))
-    carried = dict((await dispatch(house.database, 1, 0.05)).jobs)
-    await asyncio.sleep(0.06)
+    carried = await handed_out(house)
+    await house.rows("update public.job set lease_until = now() - interval '1 ms'")
     assert await claim.take_back(house.database) == 1
     assert await handed_out(house) == carried
     assert await claim.take_back(house.database) == 0

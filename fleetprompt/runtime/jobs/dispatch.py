@@ -19,7 +19,6 @@ from fleetprompt.database.engine import Database
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.runtime.jobs.claim import COLUMNS, RESTS, Claimed, require_lost_race
 
-ALIVE_S = 15.0  # a worker beats every two seconds by default
 STRANGE_S = 1.0
 """How long a job rests that came to a worker which does not know its kind: another one may get it then."""
 
@@ -40,7 +39,7 @@ with recursive waiting as (
         order by j.tenant limit 1)
     from waiting w where w.tenant is not null),
 alive as materialized (
-    select slots, kinds from public.worker where seen_at > now() - make_interval(secs => :alive_s)),
+    select slots, kinds from public.worker where seen_at > now() - make_interval(secs => :lease_s)),
 capacity as materialized (select coalesce(sum(slots), 0) as slots from alive),
 known as materialized (select coalesce(array_agg(distinct kind), '{}') as kinds from alive, unnest(kinds) kind),
 load as materialized (
@@ -103,8 +102,12 @@ class Dispatched:
 
 
 async def dispatch(database: Database, limit: int, lease_s: float) -> Dispatched:
-    """Mark up to `limit` jobs as handed out, of kinds that a living worker knows: heads of their lanes alone."""
-    values = {"limit": limit, "lease_s": lease_s, "alive_s": ALIVE_S}
+    """Mark up to `limit` jobs as handed out, of kinds that a living worker knows: heads of their lanes alone.
+
+    A worker counts as long as it would hold a lease: whatever is handed out for one that was killed waits at the broker,
+    in front of the jobs that it orphaned.
+    """
+    values = {"limit": limit, "lease_s": lease_s}
     async with database.at_once() as connection:
         rows = (await connection.execute(_DISPATCH, values)).all()
     return Dispatched(rows[0][0], {row[1]: row[2] for row in rows if row[1] is not None})
