@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     lease_s: Seconds = 6.0
     """A job whose worker has not said a word for so long is given to another."""
     heartbeat_s: Seconds = 2.0
-    reap_every_s: Seconds = 2.0
+    reap_every_s: Seconds = 1.0
     poll_every_s: Seconds = 1.0
     """How often an idle worker looks without having been woken."""
     shutdown_grace_s: float = Field(default=2.0, ge=0, le=3600, allow_inf_nan=False)

@@ -105,7 +105,7 @@ class Place:
             "MODEL_API_KEY": "k",
             "LEASE_S": chaos.lease_s,
             "HEARTBEAT_S": beat_s,
-            "REAP_EVERY_S": beat_s,
+            "REAP_EVERY_S": beat_s / 2,
             "LOG_LEVEL": "INFO",
             "LOG_FORMAT": "json",
         }
