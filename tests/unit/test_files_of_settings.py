@@ -18,22 +18,24 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"
 
 
 @pytest.mark.timeout(10)
-@pytest.mark.parametrize("what", ["pipe", "folder", "nothing", "nul\0"])
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("what", ["pipe", "folder", "nothing", "nul\0", "key"])
+def test_what_is_no_certificate_is_refused_at_once_in_the_same_words(tmp_path: Path, what: str) -> None:
     path = tmp_path / what
     if what == "pipe":
         os.mkfifo(path)
     elif what == "folder":
         path.mkdir()
+    elif what == "key":
+        path.write_text(KEY)
     with pytest.raises(Misconfigured):
         tls_context(MattermostSettings("https://chat.example", "token", ca_file=str(path)))
-    with pytest.raises(ValidationError, match="cannot be read"):
+    with pytest.raises(ValidationError, match="certificate_file is no certificate that can be read here"):
         ProtonMailConfig.model_validate({**MAIL, "certificate_file": str(path)})
 
 
 def test_a_private_key_beside_the_certificate_is_not_taken_into_the_settings(tmp_path: Path) -> None:
     path = tmp_path / "both.pem"
-    path.write_text(KEY)
+    path.write_text(f"-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n{KEY}")
     with pytest.raises(ValidationError, match="private key") as refused:
         ProtonMailConfig.model_validate({**MAIL, "certificate_file": str(path)})
     assert "MIIB" not in str(refused.value)

@@ -14,6 +14,7 @@ from adapters.proton_mail import Pace, ProtonMailSettings, Tls
 from fleetprompt.model import Installation
 
 MAX_CERTIFICATE_BYTES: Final = 64 * 1024
+PEM: Final = "-----BEGIN CERTIFICATE-----"
 
 
 def _words(value: Any) -> Any:
@@ -99,7 +100,10 @@ class ProtonMailConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _reads_the_certificate(cls, given: Any) -> Any:
-        """The file is read here, once, and forgotten: elsewhere that name may be another file, or none."""
+        """The file is read here, once, and forgotten: elsewhere that name may be another file, or none.
+
+        One sentence for all that is no certificate: whoever asks from a chat learns nothing of the host's files.
+        """
         path = given.get("certificate_file") if isinstance(given, dict) else None
         if not path:
             return given
@@ -108,9 +112,12 @@ class ProtonMailConfig(BaseModel):
                 raise FileNotFoundError(path)
             with Path(path).open("rb") as file:
                 text = file.read(MAX_CERTIFICATE_BYTES).decode("ascii")
-        except (OSError, ValueError) as error:
+            if PEM not in text:
+                raise ValueError(path)
+        except (OSError, ValueError):
             raise ValueError(
-                f"certificate_file cannot be read ({type(error).__name__}); export it in Bridge: Settings, TLS certificates"
+                "certificate_file is no certificate that can be read here (PEM); export it in Bridge: Settings,"
+                " TLS certificates, and let the service's user read it"
             ) from None
         if "PRIVATE KEY" in text:
             raise ValueError("certificate_file holds a private key, too; give the certificate alone")
