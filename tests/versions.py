@@ -36,11 +36,11 @@ MORE = {
 
 
 @contextlib.asynccontextmanager
-async def versions_stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    """The test's key is trusted."""
-    for name, key in KEYS.items():
-        monkeypatch.setitem(TRUSTED, name, key)
-    async with connected_house() as opened:
+async def versions_stage(monkeypatch: pytest.MonkeyPatch, key: bytes | None = None) -> AsyncIterator[Stage]:
+    """The test's key is trusted. key: the master key, where another process needs it too."""
+    for name, public in KEYS.items():
+        monkeypatch.setitem(TRUSTED, name, public)
+    async with connected_house(key) as opened:
         yield opened
 
 
