@@ -62,9 +62,9 @@ class Settings(BaseSettings):
 
     worker_slots: int = Field(default=16, ge=1, le=1000)
     """Jobs that one worker runs at a time."""
-    lease_s: Seconds = 6.0
+    lease_s: Seconds = 5.0
     """A job whose worker has not said a word for so long is given to another."""
-    heartbeat_s: Seconds = 2.0
+    heartbeat_s: Seconds = 1.5
     reap_every_s: Seconds = 1.0
     poll_every_s: Seconds = 1.0
     """How often an idle worker looks without having been woken."""

@@ -103,7 +103,7 @@ class Round:
     layout: str
     length_s: float
     a_second: float = 3.0
-    lease_s: float = 6.0
+    lease_s: float = 5.0
     pause_s: float = 3.0
     """Between two attacks, on average."""
 

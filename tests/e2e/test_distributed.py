@@ -17,7 +17,7 @@ from tests.house import ACME, fresh_house
 from tests.jobs import until
 from tests.town import Town, town
 
-DEFAULT_LEASES = {"lease_s": 6.0, "heartbeat_s": 2.0, "reap_every_s": 1.0, "poll_every_s": 1.0}
+DEFAULT_LEASES = {"lease_s": 5.0, "heartbeat_s": 1.5, "reap_every_s": 1.0, "poll_every_s": 1.0}
 
 
 @pytest.fixture

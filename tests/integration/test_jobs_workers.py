@@ -76,7 +76,7 @@ async def test_work_beyond_the_slots_waits_and_is_not_claimed(house: House) -> N
 async def test_a_killed_workers_job_is_resumed_within_ten_seconds(house: House) -> None:
     """With the settings that a service has by default."""
     await add(house, NewJob("slow", {"s": LONG_S}))
-    default: dict[str, Any] = {"lease_s": 6.0, "heartbeat_s": 2.0, "reap_every_s": 1.0, "poll_every_s": 1.0}
+    default: dict[str, Any] = {"lease_s": 5.0, "heartbeat_s": 1.5, "reap_every_s": 1.0, "poll_every_s": 1.0}
     with running(programs.work, house.url, default):
         await until(lambda: begun(house))
     await house.rows("""update public.job set args = '{"s": 0}'""")
