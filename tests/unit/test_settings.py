@@ -10,7 +10,7 @@ from fleetprompt.kernel.errors import InvalidInput
 SECRET = "hunter2secret"
 REFUSED = [
     ({"LEASE_S": "1", "HEARTBEAT_S": "5"}, "FLEETPROMPT_HEARTBEAT_S", "at most 0.5"),
-    ({"LEASE_S": "3"}, "FLEETPROMPT_HEARTBEAT_S", "FLEETPROMPT_LEASE_S"),
+    ({"LEASE_S": "2"}, "FLEETPROMPT_HEARTBEAT_S", "FLEETPROMPT_LEASE_S"),
     ({"LEASE_S": "inf"}, "FLEETPROMPT_LEASE_S", "finite"),
     ({"LEASE_S": "nan"}, "FLEETPROMPT_LEASE_S", "unset it"),
     ({"POLL_EVERY_S": "1e300"}, "FLEETPROMPT_POLL_EVERY_S", "3600"),
