@@ -53,6 +53,7 @@ class Worker(PublicBase):
     pid: Mapped[int]
     slots: Mapped[int] = mapped_column(server_default="0")  # jobs that it runs at a time
     kinds: Mapped[list[str]] = mapped_column(ARRAY(Text()), server_default="{}")  # of jobs that it can run
+    backend: Mapped[int | None]  # pid of the process of Postgres behind the connection that it listens on
 
 
 class Schedule(PublicBase):

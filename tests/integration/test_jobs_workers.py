@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fleetprompt.runtime.jobs import NewJob
+from fleetprompt.runtime.jobs import NewJob, claim
 from tests import programs
 from tests.house import ACME, House, fresh_house
 from tests.jobs import add, all_done, marks, prepare, registry_of, until, working
@@ -85,6 +85,50 @@ async def test_a_killed_workers_job_is_resumed_within_ten_seconds(house: House) 
     assert await attempts(house, "done%") == [2]
 
 
+async def test_a_killed_workers_job_is_resumed_long_before_its_lease_ends(house: House) -> None:
+    """Its session is gone, and it is silent; one that is frozen has its session, and its lease."""
+    await add(house, NewJob("slow", {"s": LONG_S}))
+    patient: dict[str, Any] = {
+        "lease_s": LONG_S,
+        "heartbeat_s": 0.5,
+        "reap_every_s": 0.2,
+        "poll_every_s": 0.2,
+    }
+    with running(programs.work, house.url, patient) as process:
+        await until(lambda: begun(house))
+        await until(lambda: house.value("select backend from public.worker"))
+        os.kill(process.pid or 0, signal.SIGSTOP)
+        await house.rows("""update public.job set args = '{"s": 0}'""")
+        async with working(house, **patient):
+            await asyncio.sleep(1.5)
+            assert await attempts(house, "done%") == []
+            process.kill()
+            await until(lambda: marks(house, "done%"))
+    assert await attempts(house, "done%") == [2]
+
+
+async def test_a_worker_that_was_merely_cut_off_or_cannot_beat_keeps_its_jobs(house: House) -> None:
+    [job] = await add(house, NewJob("slow", {"s": LONG_S}))
+    claimed = "update public.job set state = 'running', attempt = 1, worker = 'w', lease_until = now() + interval '1 h'"
+    await house.rows(claimed)
+    enlisted = "insert into public.worker (id, idle, host, pid, backend) values ('w', false, 'h', 1, $1)"
+    own = await house.database.connect_raw()
+    try:
+        await house.rows(enlisted, own.get_server_pid())
+        await house.rows("update public.worker set seen_at = now() - interval '1 minute'")
+        assert await claim.reap(house.database, 2.5, 0) == 0  # silent, and there
+        await house.rows("update public.worker set seen_at = now()")
+    finally:
+        await own.close()
+    gone = "select not exists (select 1 from pg_stat_activity a join public.worker w on w.backend = a.pid)"
+    await until(lambda: house.value(gone))
+    assert await claim.reap(house.database, 2.5, 0) == 0  # gone, and heard
+    await house.rows("update public.worker set seen_at = now() - interval '3 s'")
+    assert await claim.reap(house.database, 2.5, 1_000_000) == 0  # Postgres may have cut everybody off
+    assert await claim.reap(house.database, 2.5, 0) == 1
+    assert await house.value("select state from public.job where id = $1", job) == "available"
+
+
 async def test_a_job_that_kills_its_worker_ends_as_a_dead_letter(house: House) -> None:
     await add(house, NewJob("poison", {}, max_attempts=2))
     for _ in range(2):
@@ -113,12 +157,12 @@ async def test_a_frozen_workers_late_writes_are_refused(house: House) -> None:
 
 
 async def test_a_worker_that_reclaims_its_own_lost_job_keeps_the_new_claim(house: House) -> None:
-    """Frozen past its lease, alone: it reaps and claims its own job again while the old try still runs."""
+    """Frozen past its lease: it claims its own job again while the old try still runs."""
     await add(house, NewJob("slow", {"s": 2.5}))
     with running(programs.work, house.url) as process:
         await until(lambda: begun(house))
         os.kill(process.pid or 0, signal.SIGSTOP)
-        await asyncio.sleep(1.5)
+        await until(lambda: claim.reap(house.database))
         os.kill(process.pid or 0, signal.SIGCONT)
         await until(lambda: marks(house, "done%"))
     assert await attempts(house, "done%") == [2]

@@ -16,6 +16,8 @@ log = structlog.get_logger("fleetprompt.broker")
 CHANNEL = "fleetprompt_job"
 RECONNECT_S = 0.5
 
+# Who is silent and has no session any more is dead (`claim.reap`): the system closes what a killed process held open.
+_SIGN = "update public.worker set backend = pg_backend_pid() where id = $1"
 _SAY = text("update public.worker set idle = :idle where id = :worker")
 
 
@@ -28,6 +30,7 @@ class Sleeper:
         self.idle = False  # as the database has it
         self.asleep = False
         self.rested = False  # slept since the last heartbeat
+        self.backend: int | None = None  # pid of the server's process that we listen to
         self.bells: list[asyncio.Event] = []
         self._ear: asyncio.Task[None] | None = None
 
@@ -88,6 +91,8 @@ class Sleeper:
         connection, cut = await self.database.connect_raw(), asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: cut.set())
+            self.backend = connection.get_server_pid()
+            await connection.execute(_SIGN, self.worker)
             await connection.add_listener(CHANNEL, lambda *_: self.ring())
             self.ring()
             await cut.wait()

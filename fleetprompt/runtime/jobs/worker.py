@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -30,6 +31,9 @@ from fleetprompt.tenancy import Fence, Tenancy
 
 log = structlog.get_logger("fleetprompt.worker")
 
+SILENT_BEATS: Final = 1.7
+"""After that somebody who has no session any more is dead; one beat alone may be late."""
+
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
     """taskiq reports a job that was handed back as an error of that job; we say so ourselves, in one line for all."""
@@ -41,8 +45,9 @@ logging.getLogger("taskiq.receiver.receiver").addFilter(_is_worth_a_line)
 # Those that died without a word go too: one that seems to sleep costs every commit a NOTIFY.
 _ENLIST = text(
     "with gone as (delete from public.worker where seen_at < now() - interval '1 minute' and id <> :id)"
-    " insert into public.worker (id, idle, host, pid, slots, kinds) values (:id, :idle, :host, :pid, :slots, :kinds)"
-    " on conflict (id) do update set seen_at = now(), idle = :idle, slots = :slots, kinds = :kinds"
+    " insert into public.worker (id, idle, host, pid, slots, kinds, backend)"
+    " values (:id, :idle, :host, :pid, :slots, :kinds, :backend)"
+    " on conflict (id) do update set seen_at = now(), idle = :idle, slots = :slots, kinds = :kinds, backend = :backend"
 )
 _RESIGN = text("delete from public.worker where id = :id")
 
@@ -115,7 +120,8 @@ class Worker:
         self._running[fence].cancel()
 
     async def _reap(self) -> None:
-        freed = await claim.reap(self.tenancy.database)
+        silent_s = self.settings.heartbeat_s * SILENT_BEATS
+        freed = await claim.reap(self.tenancy.database, silent_s, self.settings.lease_s)
         if freed:
             log.warning("worker.reaped", jobs=freed)
         lost = await claim.take_back(self.tenancy.database)
@@ -144,6 +150,7 @@ class Worker:
             "pid": os.getpid(),
             "slots": self.settings.worker_slots,
             "kinds": list(self.registry.jobs),
+            "backend": self.broker.sleeper.backend,
         }
         async with self.tenancy.database.at_once() as connection:
             await connection.execute(_ENLIST, values)
