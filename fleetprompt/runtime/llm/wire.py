@@ -1,26 +1,18 @@
-"""One endpoint over pydantic-ai's `direct` API. Imports pydantic_ai and the SDKs, so import it in a worker, late."""
+"""One endpoint over pydantic-ai's `direct` API. Imports pydantic_ai, so import it in a worker, late; an SDK is later still."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
-import re
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
-from anthropic import AsyncAnthropic
-from openai import AsyncOpenAI
 from pydantic_ai.direct import model_request
 from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models import Model, ModelRequestParameters
-from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.profiles.openai import OpenAIModelProfile
-from pydantic_ai.providers.anthropic import AnthropicProvider
-from pydantic_ai.providers.openai import OpenAIProvider
-from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from pydantic_ai.settings import ModelSettings
 
 from fleetprompt.kernel import clock
@@ -42,9 +34,6 @@ from .types import (
 
 # `ModelRequest.timeout_s` ends a call; this only bounds the connecting, and a read that nobody waits for any more.
 SDK_TIMEOUT: Final = httpx2.Timeout(900.0, connect=5.0)
-# The providers' own addresses are spelt out: the SDKs would otherwise let OPENAI_BASE_URL redirect the key.
-OPENAI_URL: Final = "https://api.openai.com/v1"
-ANTHROPIC_URL: Final = "https://api.anthropic.com"
 NO_KEY: Final = "none"  # the SDKs demand one; a server without keys ignores it
 
 
@@ -61,7 +50,7 @@ class Wire:
     async def call(self, name: ModelName, request: ModelRequest) -> ModelReply:
         """Make one provider call. Raises ModelFailure."""
         names = conversation.ToolNames(request.tools)
-        model = self._models.get(name) or self._models.setdefault(name, self._open(name))
+        model = await self._model(name)
         messages = conversation.to_wire(request, names)
         parameters = ModelRequestParameters(
             function_tools=conversation.definitions(request.tools, names),
@@ -79,29 +68,13 @@ class Wire:
         """Close the pooled connections."""
         await self._http.aclose()
 
-    def _open(self, name: ModelName) -> Model[Any]:
-        if name.provider == "anthropic":
-            anthropic = AsyncAnthropic(
-                api_key=self._key,
-                base_url=self._base_url or ANTHROPIC_URL,
-                http_client=self._http,
-                timeout=SDK_TIMEOUT,
-                max_retries=0,
-            )
-            return AnthropicModel(name.name, provider=AnthropicProvider(anthropic_client=anthropic))
-        openai = AsyncOpenAI(
-            api_key=self._key,
-            base_url=self._base_url or OPENAI_URL,
-            http_client=self._http,
-            timeout=SDK_TIMEOUT,
-            max_retries=0,
-        )
-        if self._base_url is None:
-            return OpenAIChatModel(name.name, provider=OpenAIProvider(openai_client=openai))
-        provider = OpenAICompatibleProvider(
-            "openai-compatible", openai_client=openai, profile=_compatible_profile(name.name)
-        )
-        return OpenAIChatModel(name.name, provider=provider)
+    async def _model(self, name: ModelName) -> Model[Any]:
+        if name not in self._models:
+            sdk = "sdk_anthropic" if name.provider == "anthropic" else "sdk_openai"
+            module = await asyncio.to_thread(importlib.import_module, f"fleetprompt.runtime.llm.{sdk}")
+            opened = module.open_model(name.name, self._base_url, self._key, self._http, SDK_TIMEOUT)
+            self._models.setdefault(name, opened)
+        return self._models[name]
 
     def _reply(
         self, name: ModelName, response: ModelResponse, names: conversation.ToolNames, latency_ms: int
@@ -135,17 +108,6 @@ def _with_instructions(messages: list[Any], text: str) -> list[Any]:
 
 def _settings(request: ModelRequest) -> ModelSettings:
     return ModelSettings(max_tokens=request.max_output_tokens)
-
-
-def _compatible_profile(name: str) -> OpenAIModelProfile:
-    """What other servers than OpenAI's take: the older `max_tokens`, and one system message."""
-    is_openai = (
-        re.match(r"(gpt-\d|o\d)", name) is not None
-    )  # a proxy to OpenAI, whose models refuse max_tokens
-    return OpenAIModelProfile(
-        openai_chat_supports_max_completion_tokens=is_openai,
-        openai_chat_supports_multiple_system_messages=False,
-    )
 
 
 def _uselessness(name: ModelName, response: ModelResponse) -> tuple[FailureKind, str] | None:
