@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     worker_slots: int = Field(default=16, ge=1, le=1000)
     """Jobs that one worker runs at a time."""
     lease_s: Seconds = 5.0
-    """A job whose worker has not said a word for so long is given to another."""
+    """A job whose worker has not said a word for so long is given to another. All processes have to agree on it."""
     heartbeat_s: Seconds = 1.5
     reap_every_s: Seconds = 1.0
     poll_every_s: Seconds = 1.0

@@ -21,11 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.leaks import search_text
 from tests.serving import MASTER_KEY
 
 PROGRAM = (sys.executable, "-m", "fleetprompt")
 PATIENCE_S = 40.0
 STOP_S = 5.0
+SHOWN_ONCE = {"create", "rotate"}  # of a key: its secret is the answer
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["tests.command_preload", "tests.programs"])
@@ -99,7 +101,10 @@ def _run(words: tuple[str, ...], stdin: str, environment: Mapping[str, str]) -> 
             process.join()
         process.close()
         assert code is not None, f"{words} does not end"
-        return Said(code, streams[1].read_text(), streams[2].read_text())
+        said = Said(code, streams[1].read_text(), streams[2].read_text())
+        if not set(words) & SHOWN_ONCE:
+            search_text(said.out + said.err, f"what {words} said")
+        return said
 
 
 def _command(words: tuple[str, ...], environment: Mapping[str, str], streams: list[Path]) -> None:

@@ -148,15 +148,15 @@ class OpenAIStub:
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        for request in self.requests:
-            search_text(json.dumps(request.json), "a prompt")
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         assert self._server is not None
         self._server.close()
         for task in tuple(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
         await self._server.wait_closed()
+        for request in self.requests if kind is None else ():
+            search_text(json.dumps(request.json), "a prompt")
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -148,6 +148,7 @@ def _as_command(house: House, tenant: TenantSlug, asked: Asked) -> CommandAsked:
         f"signal:{signal.id}",
         is_direct=not asked.is_pressed,
         certain=asked.is_pressed,
+        is_alone=True,
         correlation_id=signal.correlation_id,
         causation_id=signal.id,
         lane=signal.payload.get("lane"),

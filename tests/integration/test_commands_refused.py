@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -47,7 +48,8 @@ async def test_whoever_says_more_than_a_person_can_is_told_so_once_a_minute(desk
         assert "Wait" not in await desk.says("whoami", desk.sam)
     assert "Wait" in await desk.says("whoami", desk.sam, certain=False)
     assert await desk.says("whoami", desk.sam, certain=False) == ""
-    assert "Wait" in await desk.says("whoami", desk.sam, certain=True)  # he alone sees it
+    alone = replace(desk.asked("whoami", desk.sam), is_alone=True)
+    assert "Wait" in await obey(desk.stage.house, alone)
     assert "Olga" in await desk.says("whoami")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 
+from fleetprompt.connectors.proton_mail.allowance import wait_for_allowance_s
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.packages.inline import run_now
 from fleetprompt.packages.lifecycle import install
@@ -107,6 +109,33 @@ async def test_our_own_limit_of_mails_an_hour_holds_the_next_one_back() -> None:
             )
             await post.base.rows("update public.job set scheduled_at = now() where kind = 'directive.run'")
             await post.mails(3)
+
+
+async def test_of_mails_whose_sending_was_cut_off_one_goes_first_and_none_beyond_the_limit() -> None:
+    async with post_office() as post:
+        installation = await post.install(policy="send", mails_per_hour="1")
+        for number in range(3):
+            post.writes("help", subject=str(number), sender=f"c{number}@customer.example")
+        waiting = "select directive_id, key from effects where state = 'planned' order by key"
+        async with serving(post):
+            await post.mails(1)
+
+            async def held() -> bool:
+                return len(await post.rows(waiting)) == 2
+
+            await until(held, 30)
+        await post.rows("update effects set finished_at = now() - interval '2 h' where state = 'sent'")
+        first, second = await post.rows(waiting)
+        await post.rows(
+            "update effects set state = 'sending', first_tried_at = now() where state = 'planned'"
+        )
+        async with post.house.tenancy.session(ACME) as session:
+            cut_off = [
+                await wait_for_allowance_s(session, installation, row["directive_id"], row["key"])
+                for row in (first, second)
+            ]
+            another = await wait_for_allowance_s(session, installation, uuid4())
+        assert (cut_off[0], cut_off[1] > 0, another > 0) == (0, True, True)
 
 
 @pytest.mark.parametrize("fault", ["smtp_fail_mail", "smtp_fail_data"])

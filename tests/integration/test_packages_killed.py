@@ -208,6 +208,7 @@ async def dies_and_goes_on(place: Place, play: Play, scene: Scene, point: str) -
     assert row["state"] not in BETWEEN, point
     assert row["state"] in (before, scene.ends, scene.or_else), point
     if row["state"] == scene.or_else:
+        await nothing_is_doubled(play, row, scene, point)
         return
     if (row["state"], row["version"] or scene.version) != (scene.ends, scene.version) and not scene.own:
         await scene.act(play)

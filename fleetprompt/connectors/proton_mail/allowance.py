@@ -22,19 +22,20 @@ from (
     select coalesce(e.finished_at, clock_timestamp()) as at
     from effects e join directives d on d.id = e.directive_id
     where d.installation_id = :installation_id and d.name = 'email.send' and d.id <> :directive_id
-        and e.state in ('sending', 'sent', 'unknown')
+        and (e.state in ('sent', 'unknown') or (e.state = 'sending' and (cast(:key as text) is null or e.key < :key)))
         and coalesce(e.finished_at, clock_timestamp()) > clock_timestamp() - make_interval(secs => :window_s)
     order by at desc limit :most) as sent
 """)
 
 
 async def wait_for_allowance_s(
-    session: TenantSession, installation: Installation, directive_id: UUID
+    session: TenantSession, installation: Installation, directive_id: UUID, key: str | None = None
 ) -> float:
     """0 = it may go now; otherwise the seconds until there is room.
 
     In the transaction that writes `sending` it is exact: two of one mailbox come here one after the other, and the later
-    one sees the earlier one. In a later transaction it may say no to both of two, and never yes to one too many.
+    one sees the earlier one. key: of an effect that is `sending` already, since its process died; among such ones the
+    first goes, or all would wait for one another.
     """
     config = installation.config
     await session.execute(_ONE_BY_ONE, {"key": f"mail.allowance:{installation.id}"})
@@ -44,6 +45,7 @@ async def wait_for_allowance_s(
         values = {
             "installation_id": installation.id,
             "directive_id": directive_id,
+            "key": key,
             "window_s": window_s,
             "most": int(most),
         }

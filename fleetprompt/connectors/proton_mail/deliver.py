@@ -141,7 +141,7 @@ class MailEffector:
                 )
             wait_s = effect.ahead
             if wait_s is None:
-                wait_s = await wait_for_allowance_s(session, installation, effect.directive_id)
+                wait_s = await wait_for_allowance_s(session, installation, effect.directive_id, effect.key)
         if wait_s > 0:
             observe.limited(effect.tenant, PACKAGE, "own")
             return RetryIn(

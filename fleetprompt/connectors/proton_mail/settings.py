@@ -112,15 +112,13 @@ class ProtonMailConfig(BaseModel):
                 raise FileNotFoundError(path)
             with Path(path).open("rb") as file:
                 text = file.read(MAX_CERTIFICATE_BYTES).decode("ascii")
-            if PEM not in text:
+            if PEM not in text or "PRIVATE KEY" in text:
                 raise ValueError(path)
         except (OSError, ValueError):
             raise ValueError(
-                "certificate_file is no certificate that can be read here (PEM); export it in Bridge: Settings,"
-                " TLS certificates, and let the service's user read it"
+                "certificate_file is no certificate (PEM, and no private key beside it) that can be read here; export it in"
+                " Bridge: Settings, TLS certificates, and let the service's user read it"
             ) from None
-        if "PRIVATE KEY" in text:
-            raise ValueError("certificate_file holds a private key, too; give the certificate alone")
         return {**given, "certificate": text, "certificate_file": ""}
 
     @field_validator("since")

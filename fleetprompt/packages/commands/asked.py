@@ -16,6 +16,7 @@ class Asked:
     installation_id: of the chat that it came by. subject: the account there; subject_name proves nothing.
     conversation_id: None where nothing can be posted in a thread; then progress goes to the person alone.
     is_direct: nobody else reads it. certain: it came by a door for commands alone.
+    is_alone: whoever asked is the only one who sees the answer.
     """
 
     tenant: TenantSlug
@@ -29,6 +30,7 @@ class Asked:
     key: str
     is_direct: bool
     certain: bool = False
+    is_alone: bool = False
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
     lane: str | None = None

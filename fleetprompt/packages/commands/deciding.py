@@ -45,6 +45,8 @@ async def pause_all(context: Context) -> str:
     async with context.session() as session:
         agents = await list_agents(session)
         for agent in agents:
+            if agent.state == AgentState.PAUSED:
+                continue  # whoever did that has the say
             await set_agent_state(
                 session, context.house.registry, agent.name, context.actor, AgentState.PAUSED
             )

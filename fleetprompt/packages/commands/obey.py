@@ -71,7 +71,7 @@ async def _too_often(house: House, asked: Asked) -> str | None:
     if tries <= MOST_A_MINUTE:
         return None
     said = f"That were {MOST_A_MINUTE} commands within a minute. Wait {max(1, round(left_s))} seconds, then say it again."
-    return said if asked.certain or tries == MOST_A_MINUTE + 1 else ""
+    return said if asked.is_alone or tries == MOST_A_MINUTE + 1 else ""
 
 
 async def _obey(house: House, asked: Asked) -> str:

@@ -70,18 +70,14 @@ def _granted(registry: Registry, agent: Agent) -> list[str]:
 async def set_agent_state(
     session: TenantSession, registry: Registry, name: str, by: Actor, state: AgentState
 ) -> Agent:
-    """Pause, resume or archive; what it is already, it stays."""
+    """Pause, resume or archive; what it is already, it stays. Who pauses a paused one is on record, too."""
     agent = await _require(session, name)
     if agent.state != state:
         await move(session, agent, state, updated_at=func.now())
-        await _tell(
-            session,
-            registry,
-            agent,
-            f"agent.{'resumed' if state == AgentState.ACTIVE else state.value}",
-            by,
-            [],
-        )
+    elif state != AgentState.PAUSED:
+        return agent
+    word = "resumed" if state == AgentState.ACTIVE else state.value
+    await _tell(session, registry, agent, f"agent.{word}", by, [])
     return agent
 
 

@@ -120,7 +120,8 @@ with dead as (
 {_DEATH_NOTICE}
 """)
 # A killed process leaves no session behind, and need not be waited for until its lease ends. One that was merely cut off
-# goes on beating; and after a restart of Postgres, which cuts off everybody, leases alone count for as long as one lasts.
+# goes on beating. When everybody was cut off, leases alone count, until whoever judges has been back long enough for the
+# others to have beaten.
 # An orphan keeps its place before what came later. A worker that died twice on a job may have died of it: from then on
 # the next try waits a little longer each time.
 # Attempts that were forgiven do not count, and they may be thousands: two to the power of those is no number.
@@ -128,7 +129,8 @@ _REAP = Sql(f"""
 with killed as materialized (
     select w.id from public.worker w
     where w.seen_at < now() - make_interval(secs => :silent_s) and w.backend is not null
-      and pg_postmaster_start_time() < now() - make_interval(secs => :lease_s)
+      and exists (select 1 from pg_stat_activity a
+          where a.pid = :backend and a.backend_start < now() - make_interval(secs => :silent_s))
       and not exists (select 1 from pg_stat_activity a where a.pid = w.backend)),
 orphan as (
     select id, least(attempt, {MAX_ATTEMPTS} - (max_attempts - attempt)) as tries from public.job
@@ -230,13 +232,14 @@ async def die(database: Database, fence: Fence, kind: str, error: str) -> None:
         await driver.fetch(_DIE, {**_one(fence), "kind": kind, "error": error[:500]})
 
 
-async def reap(database: Database, silent_s: float = 3600.0, lease_s: float = 3600.0) -> int:
+async def reap(database: Database, silent_s: float = 3600.0, backend: int | None = None) -> int:
     """Free the jobs whose worker stopped answering; returns how many.
 
     silent_s: after that a worker without a session counts as killed; longer than it takes from one beat to the next.
+    backend: the caller's own session; None = leases alone count.
     """
     async with database.lend() as driver:
-        return int((await driver.fetch(_REAP, {"silent_s": silent_s, "lease_s": lease_s}))[0][0])
+        return int((await driver.fetch(_REAP, {"silent_s": silent_s, "backend": backend}))[0][0])
 
 
 async def take_back(database: Database) -> int:

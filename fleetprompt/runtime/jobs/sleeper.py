@@ -17,7 +17,10 @@ CHANNEL = "fleetprompt_job"
 RECONNECT_S = 0.5
 
 # Who is silent and has no session any more is dead (`claim.reap`): the system closes what a killed process held open.
-_SIGN = "update public.worker set backend = pg_backend_pid() where id = $1"
+_SIGN = """
+with signed as (update public.worker set backend = pg_backend_pid() where id = $1)
+select pg_backend_pid()
+"""
 _SAY = text("update public.worker set idle = :idle where id = :worker")
 
 
@@ -91,8 +94,7 @@ class Sleeper:
         connection, cut = await self.database.connect_raw(), asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: cut.set())
-            self.backend = connection.get_server_pid()
-            await connection.execute(_SIGN, self.worker)
+            self.backend = await connection.fetchval(_SIGN, self.worker)
             await connection.add_listener(CHANNEL, lambda *_: self.ring())
             self.ring()
             await cut.wait()

@@ -121,7 +121,7 @@ class Worker:
 
     async def _reap(self) -> None:
         silent_s = self.settings.heartbeat_s * SILENT_BEATS
-        freed = await claim.reap(self.tenancy.database, silent_s, self.settings.lease_s)
+        freed = await claim.reap(self.tenancy.database, silent_s, self.broker.sleeper.backend)
         if freed:
             log.warning("worker.reaped", jobs=freed)
         lost = await claim.take_back(self.tenancy.database)

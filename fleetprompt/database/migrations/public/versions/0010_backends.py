@@ -14,4 +14,4 @@ depends_on = None
 
 def upgrade() -> None:
     """Forward only: there is no downgrade. Workers of before write nothing there, and their leases end."""
-    op.execute("ALTER TABLE public.worker ADD COLUMN backend integer")
+    op.execute("ALTER TABLE public.worker ADD COLUMN backend bigint")
