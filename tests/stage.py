@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,9 @@ from tests.house import ACME, House, fresh_house
 from tests.openai_stub import OpenAIStub
 
 SERVER = "https://chat.acme.example"
+# The first call of a model imports for a second or two, and a lease lasts no longer here.
+importlib.import_module("fleetprompt.runtime.llm.wire")
+importlib.import_module("fleetprompt.runtime.llm.sdk_openai")
 QUICK = Settings(lease_s=1.0, heartbeat_s=0.3, reap_every_s=0.3, poll_every_s=0.2, shutdown_grace_s=0.5)
 OPERATOR = Actor("human", "cli:tester", "tester")
 
