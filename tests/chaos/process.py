@@ -51,6 +51,7 @@ class JumpingClock:
 
 def main() -> None:
     _die_with_harness()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a harness in the background has it ignored
     jumping = JumpingClock(Path(sys.argv[1]))
     vars(clock).update(now=jumping.now, now_ms=jumping.now_ms)
     vars(ids)["uuid7"] = jumping.new_id
