@@ -29,6 +29,7 @@ from tests.commanding import Office, drain, office
 from tests.connected import build_house, until
 from tests.house import ACME
 from tests.house import House as Base
+from tests.leaks import search_text
 from tests.programs import opened
 from webhooks.mattermost import mattermost_routes
 
@@ -66,7 +67,9 @@ class Doors:
 
     async def send(self, form: dict[str, str], installation: Installation | None = None) -> httpx2.Response:
         """Send a form as it is."""
-        return await self.client.post(self.address("command", installation), data=form)
+        answer = await self.client.post(self.address("command", installation), data=form)
+        search_text(answer.text, "what a door answered")
+        return answer
 
     async def runs(self, text: str, by: SandboxUser | None = None) -> str:
         """Write `/fleet ...` in the chat; returns what the writer alone is shown."""
