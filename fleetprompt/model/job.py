@@ -54,6 +54,8 @@ class Worker(PublicBase):
     slots: Mapped[int] = mapped_column(server_default="0")  # jobs that it runs at a time
     kinds: Mapped[list[str]] = mapped_column(ARRAY(Text()), server_default="{}")  # of jobs that it can run
     backend: Mapped[int | None]  # pid of the process of Postgres behind the connection that it listens on
+    machine: Mapped[str | None]  # where its pid means something
+    born: Mapped[int | None]  # when its process began, by that machine
 
 
 class Schedule(PublicBase):

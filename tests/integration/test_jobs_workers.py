@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from fleetprompt.kernel import processes
 from fleetprompt.runtime.jobs import NewJob, claim
 from tests import programs
 from tests.house import ACME, House, fresh_house
@@ -85,8 +87,50 @@ async def test_a_killed_workers_job_is_resumed_within_ten_seconds(house: House) 
     assert await attempts(house, "done%") == [2]
 
 
-async def test_a_killed_workers_job_is_resumed_long_before_its_lease_ends(house: House) -> None:
+async def test_a_killed_workers_job_is_resumed_by_a_neighbour_at_once(house: House) -> None:
+    """The neighbour sees that the process is gone, and waits for nothing."""
+    await add(house, NewJob("slow", {"s": LONG_S}))
+    silent: dict[str, Any] = {"lease_s": 600.0, "heartbeat_s": 60.0, "reap_every_s": 0.2, "poll_every_s": 0.2}
+    with running(programs.work, house.url, silent):
+        await until(lambda: begun(house))
+    await house.rows("""update public.job set args = '{"s": 0}'""")
+    async with working(house, **silent):
+        await until(lambda: marks(house, "done%"), 30.0)
+    assert await attempts(house, "done%") == [2]
+
+
+async def test_only_a_neighbour_whose_process_is_gone_counts_as_dead(house: House) -> None:
+    await add(house, NewJob("slow", {"s": LONG_S}))
+    claimed = "update public.job set state = 'running', attempt = 1, worker = 'w', lease_until = now() + interval '1 h'"
+    await house.rows(claimed)
+    pid, here = os.getpid(), processes.machine()
+    gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await gone.wait()
+    enlisted = (
+        "insert into public.worker (id, idle, host, pid, machine, born) values ('w', false, 'h', $1, $2, $3)"
+        " on conflict (id) do update set pid = $1, machine = $2, born = $3"
+    )
+    born = processes.born(pid)
+    assert born is not None
+    for values in (
+        (pid, here, born),  # it lives
+        (gone.pid, "another machine", born),
+        (gone.pid, None, None),  # of a program that did not say
+    ):
+        await house.rows(enlisted, *values)
+        assert await claim.reap(house.database) == 0, values
+    await house.rows(enlisted, pid, here, born - 1)  # its number went to another process
+    assert await claim.reap(house.database) == 1
+    await house.rows(claimed)
+    await house.rows(enlisted, gone.pid, here, born)
+    assert await claim.reap(house.database) == 1
+
+
+async def test_a_killed_workers_job_is_resumed_from_afar_long_before_its_lease_ends(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its session is gone, and it is silent; one that is frozen has its session, and its lease."""
+    monkeypatch.setattr(processes, "machine", lambda: "another machine")  # of who judges
     await add(house, NewJob("slow", {"s": LONG_S}))
     patient: dict[str, Any] = {
         "lease_s": 600.0,

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fleetprompt.database.driver import Sql
 from fleetprompt.database.engine import Database
+from fleetprompt.kernel import processes
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.runtime.jobs.enqueue import MAX_ATTEMPTS
 from fleetprompt.tenancy import Fence
@@ -119,14 +120,15 @@ with dead as (
     returning *)
 {_DEATH_NOTICE}
 """)
-# A killed process leaves no session behind, and need not be waited for until its lease ends. One that was merely cut off
-# goes on beating. When everybody was cut off, leases alone count, until whoever judges has been back long enough for the
-# others to have beaten.
+# A neighbour of a killed process sees that it is gone. From afar: it leaves no session behind, and need not be waited for
+# until its lease ends. One that was merely cut off goes on beating. When everybody was cut off, leases alone count, until
+# whoever judges has been back long enough for the others to have beaten.
 # An orphan keeps its place before what came later. A worker that died twice on a job may have died of it: from then on
 # the next try waits a little longer each time.
 # Attempts that were forgiven do not count, and they may be thousands: two to the power of those is no number.
 _REAP = Sql(f"""
 with killed as materialized (
+    select unnest(cast(:dead as text[])) as id union all
     select w.id from public.worker w
     where w.seen_at < now() - make_interval(secs => :silent_s) and w.backend is not null
       and exists (select 1 from pg_stat_activity a
@@ -146,6 +148,7 @@ dead as (
 notices as ({_DEATH_NOTICE} returning 1)
 select count(*) from dead
 """)
+_NEIGHBOURS = Sql("select id, pid, born from public.worker where machine = :machine and born is not null")
 # What a broker lost, or what was with one when it was given up.
 _TAKE_BACK = Sql("""
 with lost as (
@@ -239,7 +242,10 @@ async def reap(database: Database, silent_s: float = 3600.0, backend: int | None
     backend: the caller's own session; None = leases alone count.
     """
     async with database.lend() as driver:
-        return int((await driver.fetch(_REAP, {"silent_s": silent_s, "backend": backend}))[0][0])
+        neighbours = await driver.fetch(_NEIGHBOURS, {"machine": processes.machine()})
+        dead = [worker for worker, pid, born in neighbours if processes.born(pid) != born]
+        values = {"silent_s": silent_s, "backend": backend, "dead": dead}
+        return int((await driver.fetch(_REAP, values))[0][0])
 
 
 async def take_back(database: Database) -> int:

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from taskiq.receiver import Receiver
 
 from fleetprompt.database.engine import is_away
+from fleetprompt.kernel import processes
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.runtime.jobs import claim
 from fleetprompt.runtime.jobs.broker import TASK
@@ -45,8 +46,8 @@ logging.getLogger("taskiq.receiver.receiver").addFilter(_is_worth_a_line)
 # Those that died without a word go too: one that seems to sleep costs every commit a NOTIFY.
 _ENLIST = text(
     "with gone as (delete from public.worker where seen_at < now() - interval '1 minute' and id <> :id)"
-    " insert into public.worker (id, idle, host, pid, slots, kinds, backend)"
-    " values (:id, :idle, :host, :pid, :slots, :kinds, :backend)"
+    " insert into public.worker (id, idle, host, pid, slots, kinds, backend, machine, born)"
+    " values (:id, :idle, :host, :pid, :slots, :kinds, :backend, :machine, :born)"
     " on conflict (id) do update set seen_at = now(), idle = :idle, slots = :slots, kinds = :kinds, backend = :backend"
 )
 _RESIGN = text("delete from public.worker where id = :id")
@@ -151,6 +152,8 @@ class Worker:
             "slots": self.settings.worker_slots,
             "kinds": list(self.registry.jobs),
             "backend": self.broker.sleeper.backend,
+            "machine": processes.machine(),
+            "born": processes.born(os.getpid()),
         }
         async with self.tenancy.database.at_once() as connection:
             await connection.execute(_ENLIST, values)
