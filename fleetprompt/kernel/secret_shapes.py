@@ -68,37 +68,42 @@ def _either(shapes: Iterable[tuple[str, str, str]]) -> str:
 _ALL: Final = rf"{_either(_ANYWHERE)}|(?<![^\W_])(?:{_either(_WORD)})"
 _IN_TEXT: Final = re.compile(_ALL)
 _IN_BYTES: Final = re.compile(_ALL.encode())
-# Without one of these, in lower case, there is no shape: a plain search is twenty times as fast as the expression.
+# Without one of these, in lower case, there is no shape: a plain search is twenty times as fast as the expression. Most
+# stand behind a sign that few texts have at all; signs are searched for sooner still.
 _HINTS: Final = (
     *(
-        "pass",
-        "pwd",
-        "kennwort",
-        "token",
-        "key",
-        "secret",
-        "://",
-        "bearer ",
-        "-----begin",
-        "eyj",
-        "sk-",
-        "k_live_",
+        b"pass",
+        b"pwd",
+        b"kennwort",
+        b"token",
+        b"key",
+        b"secret",
+        b"bearer ",
+        b"eyj",
+        b"xox",
+        b"akia",
+        b"asia",
     ),
-    *(
-        "k_test_",
-        "ghp_",
-        "gho_",
-        "ghr_",
-        "ghs_",
-        "ghu_",
-        "github_pat_",
-        "glpat-",
-        "xox",
-        "xapp-",
-        "akia",
-        "asia",
+    b"aiza",
+)
+_BY_SIGN: Final = (
+    (b"/", (b"://", b"/hooks/")),
+    (b"-", (b"-----begin", b"sk-", b"glpat-", b"xapp-")),
+    (
+        b"_",
+        (
+            b"k_live_",
+            b"k_test_",
+            b"ghp_",
+            b"gho_",
+            b"ghr_",
+            b"ghs_",
+            b"ghu_",
+            b"github_pat_",
+            b"fpk_",
+            b"whsec_",
+        ),
     ),
-    *("aiza", "fpk_", "/hooks/", "whsec_"),
 )
 _CALLED: Final = {"password_said": "password"}
 
@@ -115,17 +120,23 @@ class Shape:
 def shapes_in(text: str | bytes) -> list[Shape]:
     """All of them, in order; of most texts none."""
     if isinstance(text, str):
-        return [_shape(found) for found in _IN_TEXT.finditer(text)] if _is_likely(text) else []
-    # As text: a search in bytes takes five times as long.
-    return [_shape(found) for found in _IN_BYTES.finditer(text)] if _is_likely(text.decode("latin-1")) else []
+        return [_shape(found) for found in _IN_TEXT.finditer(text)] if _is_likely(_lowered(text)) else []
+    return [_shape(found) for found in _IN_BYTES.finditer(text)] if _is_likely(text.lower()) else []
 
 
-def _is_likely(text: str) -> bool:
-    lower = text.lower()
-    for hint in _HINTS:  # noqa: SIM110 - three times as fast as `any`, on each message that comes in
+def _lowered(text: str) -> bytes:
+    """For the hints, which are ASCII. Letters beyond Latin-1 may be lowered to such, and take thirty times as long."""
+    try:
+        return text.encode("latin-1").lower()
+    except UnicodeEncodeError:
+        return text.lower().encode("utf-8", "surrogatepass")
+
+
+def _is_likely(lower: bytes) -> bool:
+    for hint in _HINTS:  # three times as fast as `any`, on each message that comes in
         if hint in lower:
             return True
-    return False
+    return any(sign in lower and any(hint in lower for hint in hints) for sign, hints in _BY_SIGN)
 
 
 def _shape(found: re.Match[str] | re.Match[bytes]) -> Shape:
