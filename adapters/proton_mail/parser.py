@@ -7,6 +7,7 @@ takes too long, too much memory or the whole parser down is set aside, and the n
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import sys
@@ -26,6 +27,7 @@ PROCESSES: Final = 2  # a mail that takes long holds up no other account
 IDLE_S: Final = 20.0
 START_S: Final = 20.0
 PIECE_BYTES: Final = 64 * 1024
+PIPE_BYTES: Final = 256 * 1024
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -43,18 +45,18 @@ class _Process:
     @classmethod
     async def start(cls, memory_bytes: int) -> _Process:
         """Without our environment: it holds secrets."""
-        return cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "adapters.proton_mail.parser_child",
-                str(memory_bytes),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,  # a traceback would quote the mail
-                env={"PYTHONPATH": os.pathsep.join(sys.path), "PUREMAGIC_DEEPSCAN": "0", "PYTHONUTF8": "1"},
-            )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "adapters.proton_mail.parser_child",
+            str(memory_bytes),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,  # a traceback would quote the mail
+            env={"PYTHONPATH": os.pathsep.join(sys.path), "PUREMAGIC_DEEPSCAN": "0", "PYTHONUTF8": "1"},
         )
+        _widen(process)
+        return cls(process)
 
     async def ask(
         self, options: bytes, raws: Sequence[bytes], limits: MailLimits
@@ -76,8 +78,9 @@ class _Process:
         sink = self._process.stdin
         assert sink is not None
         for raw in raws:
-            sink.write(FRAME.pack(len(options), len(raw)) + options)
-            for start in range(0, len(raw), PIECE_BYTES):
+            sink.write(FRAME.pack(len(options), len(raw)) + options + raw[:PIECE_BYTES])
+            await sink.drain()
+            for start in range(PIECE_BYTES, len(raw), PIECE_BYTES):
                 sink.write(raw[start : start + PIECE_BYTES])
                 await sink.drain()
 
@@ -106,6 +109,16 @@ class _Process:
             self._process.stdin.close()
         with suppress(OSError, EOFError):
             await self._process.communicate()
+
+
+def _widen(process: asyncio.subprocess.Process) -> None:
+    """So that a few mails, and their answers, wait in the pipe and not for our turn. Linux alone can do it."""
+    for stream in (process.stdin, process.stdout):
+        pipe = getattr(stream, "_transport", None)
+        file = None if pipe is None else pipe.get_extra_info("pipe")
+        if file is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):  # more than this user may have
+                fcntl.fcntl(file.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 class Parser:
