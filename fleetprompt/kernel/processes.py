@@ -1,10 +1,11 @@
-"""Whether a process of this machine still lives, also when its number went to another one since.
+"""Whether a process of this machine is gone, also when its number went to another one since.
 
-By Linux's /proc (proc_pid_stat(5)); elsewhere nothing is known, and nobody is called dead.
+By Linux's /proc (proc_pid_stat(5)). Where that cannot be read, nothing is known, and nobody is called gone.
 """
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -25,9 +26,28 @@ def machine() -> str | None:
 
 
 def born(pid: int) -> int | None:
-    """When the process was started, in clock ticks since the boot. None: there is none, or it is dead."""
+    """When a process that is there was started, in clock ticks since the boot. None: it is not there.
+
+    Raises OSError where that cannot be looked up.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode().split()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[_STATE] in _DEAD_STATES else int(fields[_START_TIME])
+
+
+def own_birth() -> int | None:
+    """Our own; None where it cannot be looked up."""
+    try:
+        return born(os.getpid())
+    except OSError:
+        return None
+
+
+def is_gone(pid: int, birth: int) -> bool:
+    """Whether the process that was born then is there no more. In doubt it is there."""
+    try:
+        return born(pid) != birth
+    except OSError:
+        return False

@@ -19,6 +19,9 @@ from tests.jobs import add, all_done, marks, prepare, registry_of, until, workin
 from tests.killing import ended, running
 
 LONG_S = 60
+CLAIMED = (
+    "update public.job set state = 'running', attempt = 1, worker = 'w', lease_until = now() + interval '1 h'"
+)
 
 
 @pytest.fixture
@@ -99,31 +102,38 @@ async def test_a_killed_workers_job_is_resumed_by_a_neighbour_at_once(house: Hou
     assert await attempts(house, "done%") == [2]
 
 
-async def test_only_a_neighbour_whose_process_is_gone_counts_as_dead(house: House) -> None:
-    await add(house, NewJob("slow", {"s": LONG_S}))
-    claimed = "update public.job set state = 'running', attempt = 1, worker = 'w', lease_until = now() + interval '1 h'"
-    await house.rows(claimed)
-    pid, here = os.getpid(), processes.machine()
+async def test_only_a_neighbour_whose_process_and_session_are_gone_counts_as_dead(house: House) -> None:
+    [job] = await add(house, NewJob("slow", {"s": LONG_S}))
+    await house.rows(CLAIMED)
+    pid, here, birth = os.getpid(), processes.machine(), processes.own_birth()
+    assert birth is not None
     gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
     await gone.wait()
     enlisted = (
-        "insert into public.worker (id, idle, host, pid, machine, born) values ('w', false, 'h', $1, $2, $3)"
-        " on conflict (id) do update set pid = $1, machine = $2, born = $3"
+        "insert into public.worker (id, idle, host, pid, machine, born, backend) values ('w', true, 'h', $1, $2, $3, $4)"
+        " on conflict (id) do update set pid = $1, machine = $2, born = $3, backend = $4"
     )
-    born = processes.born(pid)
-    assert born is not None
-    for values in (
-        (pid, here, born),  # it lives
-        (gone.pid, "another machine", born),
-        (gone.pid, None, None),  # of a program that did not say
-    ):
-        await house.rows(enlisted, *values)
-        assert await claim.reap(house.database) == 0, values
-    await house.rows(enlisted, pid, here, born - 1)  # its number went to another process
+    own = await house.database.connect_raw()
+    try:
+        session = await own.fetchval("select pg_backend_pid()")
+        for values in (
+            (pid, here, birth, None),  # it lives
+            (gone.pid, here, birth, session),  # so does its session: we cannot see it, that is all
+            (gone.pid, "another machine", birth, None),
+            (gone.pid, None, None, None),  # of a program that did not say
+        ):
+            await house.rows(enlisted, *values)
+            assert await claim.reap(house.database) == 0, values
+    finally:
+        await own.close()
+    await house.rows(enlisted, pid, here, birth - 1, None)  # its number went to another process
     assert await claim.reap(house.database) == 1
-    await house.rows(claimed)
-    await house.rows(enlisted, gone.pid, here, born)
+    assert await house.value("select idle from public.worker") is False  # nobody is to wake it
+    await house.rows("update public.job set worker = null, state = 'available'")
+    await house.rows(CLAIMED)
+    await house.rows(enlisted, gone.pid, here, birth, None)
     assert await claim.reap(house.database) == 1
+    assert await house.value("select state from public.job where id = $1", job) == "available"
 
 
 async def test_a_killed_workers_job_is_resumed_from_afar_long_before_its_lease_ends(
@@ -153,8 +163,7 @@ async def test_a_killed_workers_job_is_resumed_from_afar_long_before_its_lease_e
 
 async def test_a_worker_that_was_merely_cut_off_or_cannot_beat_keeps_its_jobs(house: House) -> None:
     [job] = await add(house, NewJob("slow", {"s": LONG_S}))
-    claimed = "update public.job set state = 'running', attempt = 1, worker = 'w', lease_until = now() + interval '1 h'"
-    await house.rows(claimed)
+    await house.rows(CLAIMED)
     enlisted = "insert into public.worker (id, idle, host, pid, backend) values ('w', false, 'h', 1, $1)"
     judge, own = await house.database.connect_raw(), await house.database.connect_raw()
     judging = await judge.fetchval("select pg_backend_pid()")

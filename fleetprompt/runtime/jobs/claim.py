@@ -120,20 +120,21 @@ with dead as (
     returning *)
 {_DEATH_NOTICE}
 """)
-# A neighbour of a killed process sees that it is gone. From afar: it leaves no session behind, and need not be waited for
-# until its lease ends. One that was merely cut off goes on beating. When everybody was cut off, leases alone count, until
+# A killed process leaves no session behind, and need not be waited for until its lease ends. A neighbour on its machine
+# sees at once that it is gone; for others it has to be silent, too. One that was merely cut off goes on beating. When everybody was cut off, leases alone count, until
 # whoever judges has been back long enough for the others to have beaten.
 # An orphan keeps its place before what came later. A worker that died twice on a job may have died of it: from then on
 # the next try waits a little longer each time.
 # Attempts that were forgiven do not count, and they may be thousands: two to the power of those is no number.
 _REAP = Sql(f"""
 with killed as materialized (
-    select unnest(cast(:dead as text[])) as id union all
     select w.id from public.worker w
-    where w.seen_at < now() - make_interval(secs => :silent_s) and w.backend is not null
-      and exists (select 1 from pg_stat_activity a
-          where a.pid = :backend and a.backend_start < now() - make_interval(secs => :silent_s))
-      and not exists (select 1 from pg_stat_activity a where a.pid = w.backend)),
+    where not exists (select 1 from pg_stat_activity a where a.pid = w.backend)
+      and (w.id = any(cast(:gone as text[]))
+        or w.seen_at < now() - make_interval(secs => :silent_s) and w.backend is not null
+          and exists (select 1 from pg_stat_activity a
+              where a.pid = :backend and a.backend_start < now() - make_interval(secs => :silent_s)))),
+no_sleeper as (update public.worker set idle = false where idle and id in (select id from killed)),
 orphan as (
     select id, least(attempt, {MAX_ATTEMPTS} - (max_attempts - attempt)) as tries from public.job
     where state = 'running' and (lease_until < now() or worker in (select id from killed)) for update skip locked),
@@ -243,8 +244,8 @@ async def reap(database: Database, silent_s: float = 3600.0, backend: int | None
     """
     async with database.lend() as driver:
         neighbours = await driver.fetch(_NEIGHBOURS, {"machine": processes.machine()})
-        dead = [worker for worker, pid, born in neighbours if processes.born(pid) != born]
-        values = {"silent_s": silent_s, "backend": backend, "dead": dead}
+        gone = [worker for worker, pid, born in neighbours if processes.is_gone(pid, born)]
+        values = {"silent_s": silent_s, "backend": backend, "gone": gone}
         return int((await driver.fetch(_REAP, values))[0][0])
 
 

@@ -153,7 +153,7 @@ class Worker:
             "kinds": list(self.registry.jobs),
             "backend": self.broker.sleeper.backend,
             "machine": processes.machine(),
-            "born": processes.born(os.getpid()),
+            "born": processes.own_birth(),
         }
         async with self.tenancy.database.at_once() as connection:
             await connection.execute(_ENLIST, values)
