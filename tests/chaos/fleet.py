@@ -168,6 +168,7 @@ class Fleet:
                 "-m",
                 "tests.chaos.process",
                 str(self._clock),
+                child.name if len(self.children) > 1 else "",  # each of several on a machine of its own
                 child.role,
                 env={**kept, **self._environment, **own},
                 cwd=ROOT,

@@ -16,11 +16,13 @@ from fleetprompt.sandbox.order_desk import Hold
 from tests.chaos.facts import Facts
 from tests.chaos.place import TOKEN, token
 from tests.chaos.plan import Mention
-from tests.chaos.watch import DatabaseWatch, Probe, Span
+from tests.chaos.watch import PROBE_EVERY_S, DatabaseWatch, Probe, Span
 
 RECOVERED_S = 10.0
 READY_S = 3.0
 STOPPED_S = 5.0
+TOLD_S = 1.5
+"""An absence of Postgres that is so long is noticed by whoever asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +191,18 @@ def judge_states(facts: Facts, verdict: Verdict, *, model_was_struck: bool) -> N
 MODEL_FAULTS = {"model_timed_out", "model_unreachable", "timed_out", "unreachable"}
 
 
-def judge_recovery(watch: DatabaseWatch, factor: float, verdict: Verdict) -> None:
-    """Orphaned jobs are gone on with in time, by their 99th percentile; and none was given up."""
+def judge_recovery(
+    watch: DatabaseWatch, factor: float, verdict: Verdict, *, must_orphan: bool = False
+) -> None:
+    """Orphaned jobs are gone on with in time, by their 99th percentile; and none was given up.
+
+    must_orphan: workers died so often that some were at work; who saw no orphan has no eyes.
+    """
     found = watch.recoveries()
+    if must_orphan and not found:
+        verdict.wrong.append(
+            Wrong("no orphan was seen", detail="the watch does not know whose jobs are whose")
+        )
     times = quantiles([seconds for seconds, _ in found], RECOVERED_S * factor)
     verdict.seconds["orphan to its next progress"] = times
     verdict.counts |= {"orphans": len(found), "times Postgres was away": len(watch.away)}
@@ -220,11 +231,16 @@ def judge_probes(
     for span in away:
         for child in {probe.child for probe in probes}:
             delay_s = _ready_after(span.ended_s, [probe for probe in probes if probe.child == child])
-            if not any(
+            if any(
                 other.overlap_s(span.began_s, span.ended_s + delay_s)
                 for other in [*down.get(child, []), *(s for s in away if s is not span)]
             ):
-                delays.append(delay_s)
+                continue
+            delays.append(delay_s)
+            if not _said_so(span, [probe for probe in probes if probe.child == child]):
+                verdict.wrong.append(
+                    Wrong("silent while Postgres was away", detail=f"{child} at {span.began_s:.1f} s")
+                )
     verdict.seconds["Postgres back to ready"] = times = quantiles(delays, READY_S * factor)
     if times["most"] > times["bound"]:
         verdict.wrong.append(Wrong("ready too late", detail=f"{times['most']:.1f} s after Postgres"))
@@ -236,6 +252,16 @@ def _may_answer(probe: Probe, away: Sequence[Span]) -> bool:
         return probe.status == 200
     within = any(span.began_s + 0.2 < probe.began_s and probe.ended_s < span.ended_s - 0.2 for span in away)
     return probe.status == 503 or (probe.status == 200 and not within)
+
+
+def _said_so(away: Span, probes: Sequence[Probe]) -> bool:
+    """Whether it told within that time that it is not ready; of a short absence it may hear too late."""
+    if away.ended_s - away.began_s < TOLD_S:
+        return True
+    return any(
+        p.path == "/readyz" and p.status == 503 and away.began_s < p.ended_s < away.ended_s + PROBE_EVERY_S
+        for p in probes
+    )
 
 
 def _ready_after(back_s: float, probes: Sequence[Probe]) -> float:

@@ -120,11 +120,11 @@ def attacks(chaos: Round) -> list[Attack]:
     """Every kind once before any comes again, at random moments; the last tenth of the time is left to recover."""
     dice, at_s = chaos.dice("attacks"), QUIET_START_S
     found: list[Attack] = []
-    for blow in _bags(dice, _blows(chaos)):
+    for blow, role in _bags(dice, _blows(chaos)):
         at_s += dice.uniform(0.3, 1.7) * chaos.pause_s
         if at_s > chaos.length_s * 0.9:
             return found
-        found.append(_attack(chaos, dice, round(at_s, 2), blow))
+        found.append(_attack(chaos, dice, round(at_s, 2), blow, role))
     raise AssertionError("the bags never end")
 
 
@@ -136,21 +136,25 @@ def kills(chaos: Round, count: int, role: str) -> list[Attack]:
     return [Attack(round(at_s, 2), Blow.KILL, dice.choice(victims)) for at_s in moments]
 
 
-def _blows(chaos: Round) -> list[Blow]:
-    """The kinds in one bag: a process dies more often than anything else happens."""
-    left_out = {Blow.BROKER_EMPTIED} if chaos.transport == "postgres" else set()
-    return [*(blow for blow in Blow if blow not in left_out), *[Blow.KILL] * 4, Blow.FREEZE]
+def _blows(chaos: Round) -> list[tuple[Blow, str]]:
+    """The kinds in one bag: each kind of process is frozen and killed, and a process dies more often than anything else."""
+    roles = sorted(set(chaos.roles))
+    left_out = AT_A_PROCESS | ({Blow.BROKER_EMPTIED} if chaos.transport == "postgres" else set())
+    frozen, killed = [(Blow.FREEZE, role) for role in roles], [(Blow.KILL, role) for role in [*roles, "", ""]]
+    return [*((blow, "") for blow in Blow if blow not in left_out), *frozen, *killed]
 
 
-def _bags(dice: random.Random, blows: list[Blow]) -> Iterator[Blow]:
+def _bags(dice: random.Random, blows: list[tuple[Blow, str]]) -> Iterator[tuple[Blow, str]]:
     while True:
         bag = list(blows)
         dice.shuffle(bag)
         yield from bag
 
 
-def _attack(chaos: Round, dice: random.Random, at_s: float, blow: Blow) -> Attack:
-    victim = dice.randrange(len(chaos.roles)) if blow in AT_A_PROCESS else None
+def _attack(chaos: Round, dice: random.Random, at_s: float, blow: Blow, role: str) -> Attack:
+    """role: of the process to strike; "" = any."""
+    victims = [index for index, name in enumerate(chaos.roles) if role in ("", name)]
+    victim = dice.choice(victims) if blow in AT_A_PROCESS else None
     least, most = LASTING.get(blow, (0.0, 0.0))
     if blow is Blow.FREEZE:
         least, most = chaos.lease_s * 1.2, chaos.lease_s * 1.8

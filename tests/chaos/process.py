@@ -1,4 +1,6 @@
-"""`python -m tests.chaos.process CLOCK ROLE`: the `fleetprompt` command with a wall clock that jumps.
+"""`python -m tests.chaos.process CLOCK MACHINE ROLE`: the `fleetprompt` command with a wall clock that jumps.
+
+MACHINE: the name of the machine that it believes to run on; "" = the one that it is.
 
 CLOCK is a file: seconds to add to the time of day. It is added in the two places where the service reads that, the
 clock and the ids; monotonic time goes on, as it does when an administrator sets a clock. libfaketime is not used: its
@@ -17,7 +19,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from fleetprompt.kernel import clock, ids
+from fleetprompt.kernel import clock, ids, processes
 
 LOOK_EVERY_S = 0.2
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -55,9 +57,11 @@ def main() -> None:
     jumping = JumpingClock(Path(sys.argv[1]))
     vars(clock).update(now=jumping.now, now_ms=jumping.now_ms)
     vars(ids)["uuid7"] = jumping.new_id
+    if sys.argv[2]:
+        vars(processes)["machine"] = lambda: sys.argv[2]
     from fleetprompt.cli import main as command
 
-    command(sys.argv[2:])
+    command(sys.argv[3:])
 
 
 def _die_with_harness() -> None:

@@ -212,12 +212,18 @@ async def _judge(stage: Stage, plan: Sequence[Attack], verdict: Verdict, factor:
     judge.judge_answers(stage.asked, stage.place.chat.ledger, found, verdict)
     judge.judge_holds(stage.asked, stage.place.desk.ledger, found, verdict)
     judge.judge_states(found, verdict, model_was_struck=bool(struck & MODEL_BLOWS))
-    judge.judge_recovery(stage.watch, factor, verdict)
+    judge.judge_recovery(stage.watch, factor, verdict, must_orphan=_must_orphan(stage, plan))
     verdict.wrong += [Wrong("a watcher ended", detail=name) for name in stage.watchers_that_ended()]
     probes = [probe for prober in stage.probers for probe in prober.seen]
     judge.judge_probes(probes, stage.watch.away, _down(stage), factor, verdict)
     verdict.wrong += [Wrong("ended by itself", detail=name) for name in stage.fleet.ended_by_themselves]
     verdict.counts["attacks"] = len(plan)
+
+
+def _must_orphan(stage: Stage, plan: Sequence[Attack]) -> bool:
+    """So many workers are killed in the middle of the load that all of them idle is out of the question."""
+    children = stage.fleet.children
+    return sum(a.blow is Blow.KILL and a.victim is not None and children[a.victim].works for a in plan) >= 10
 
 
 def _down(stage: Stage) -> dict[str, list[Span]]:

@@ -130,10 +130,11 @@ class DatabaseWatch:
             except BaseException:
                 self._struck = struck + self._struck
                 raise
-            self._note(rows, struck)
+            self.note(rows, struck)
             await asyncio.sleep(LOOK_EVERY_S)
 
-    def _note(self, rows: Iterable[Any], struck: list[tuple[int, float, str]]) -> None:
+    def note(self, rows: Iterable[Any], struck: list[tuple[int, float, str]]) -> None:
+        """The jobs as they are now, and the processes (number, when, by what) that were struck since the last look."""
         now_s, by_id = self._clock(), {row["id"]: row for row in rows}
         self.dead_letters |= {job_id for job_id, row in by_id.items() if row["state"] == "dead"}
         for orphan in self.orphans:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
 from fleetprompt.database.embedded import ServerAddress
+from fleetprompt.runtime.jobs.worker import Worker
+from fleetprompt.runtime.registry import Registry
 from fleetprompt.sandbox.mattermost.ledger import LedgerEntry
 from fleetprompt.sandbox.order_desk import Hold
+from fleetprompt.settings import Settings
 from tests.chaos import judge
 from tests.chaos.facts import Facts
 from tests.chaos.judge import Asked, Verdict
@@ -17,6 +22,7 @@ from tests.chaos.place import token
 from tests.chaos.plan import Mention
 from tests.chaos.watch import DatabaseWatch, Orphan, Probe, Span
 from tests.database import reachable_directory
+from tests.house import fresh_house
 
 ASKED = [
     Asked(
@@ -124,10 +130,11 @@ def probe(status: int | None, at_s: float, path: str = "/readyz") -> Probe:
     ("probes", "wrong"),
     [
         ([probe(200, 1), probe(503, 11), probe(None, 11.5), probe(200, 12.4)], []),
-        ([probe(200, 11), probe(200, 12.4)], ["wrong probe"]),
-        ([probe(500, 1), probe(200, 12.4)], ["wrong probe"]),
-        ([probe(500, 1, "/metrics"), probe(200, 12.4)], ["wrong probe"]),
-        ([probe(503, 13), probe(200, 16)], ["ready too late"]),
+        ([probe(503, 11), probe(200, 11.1), probe(200, 12.4)], ["wrong probe"]),
+        ([probe(500, 1), probe(503, 11), probe(200, 12.4)], ["wrong probe"]),
+        ([probe(503, 11), probe(500, 1, "/metrics"), probe(200, 12.4)], ["wrong probe"]),
+        ([probe(503, 11), probe(503, 13), probe(200, 16)], ["ready too late"]),
+        ([probe(None, 10.1), probe(200, 12.4)], ["silent while Postgres was away"]),
     ],
 )
 def test_probes_tell_the_truth(probes: list[Probe], wrong: list[str]) -> None:
@@ -149,6 +156,40 @@ def test_orphans_go_on_in_time_and_time_without_postgres_does_not_count(
     watch.away, watch.orphans = [Span(2, 6)], [Orphan(uuid4(), 1, 0.0, "kill", went_on_s)]
     verdict = Verdict()
     judge.judge_recovery(watch, 1.0, verdict)
+    assert [one.what for one in verdict.wrong] == wrong
+
+
+def test_the_watch_knows_whose_jobs_a_killed_worker_leaves_and_when_they_go_on() -> None:
+    now_s = [1.0]
+    with reachable_directory() as directory:
+        watch = DatabaseWatch(ServerAddress(directory, 5432), lambda: now_s[0])
+    [held, other] = uuid4(), uuid4()
+    rows = [
+        {"id": held, "attempt": 1, "state": "running", "worker": "host:4711:abc"},
+        {"id": other, "attempt": 1, "state": "running", "worker": "host:47:abc"},
+    ]
+    watch.note(rows, [(4711, 0.5, "kill of worker-0")])
+    assert [orphan.job_id for orphan in watch.orphans] == [held]
+    now_s[0] = 3.0
+    watch.note([{**rows[0], "attempt": 2}, rows[1]], [])
+    assert [seconds for seconds, _ in watch.recoveries()] == [2.5]
+
+
+async def test_the_watch_reads_a_workers_number_out_of_its_name() -> None:
+    """As `Worker` makes it; otherwise no orphan would be seen, and every run held."""
+    async with fresh_house() as house:
+        worker = Worker(house.tenancy, Registry(), Settings(database_url=SecretStr(house.url)))
+        assert f":{os.getpid()}:" in worker.id
+
+
+@pytest.mark.parametrize(("must_orphan", "wrong"), [(False, []), (True, ["no orphan was seen"])])
+def test_a_watch_that_sees_no_orphan_of_many_killed_workers_has_no_eyes(
+    must_orphan: bool, wrong: list[str]
+) -> None:
+    with reachable_directory() as directory:
+        watch = DatabaseWatch(ServerAddress(directory, 5432), lambda: 8.0)
+    verdict = Verdict()
+    judge.judge_recovery(watch, 1.0, verdict, must_orphan=must_orphan)
     assert [one.what for one in verdict.wrong] == wrong
 
 

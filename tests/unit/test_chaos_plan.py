@@ -29,7 +29,7 @@ def test_the_plan_is_the_same_in_any_process() -> None:
     assert [(a.at_s, a.blow.name, a.victim) for a in first] == FIRST
 
 
-FIRST = [(3.14, "CUT_LISTEN", None), (5.83, "KILL", 0), (8.68, "CUT_BACKENDS", None)]
+FIRST = [(3.76, "FULL_DISK", None), (5.23, "CHAT_COMMITS_LATE", None), (8.32, "CLOCK_JUMP", None)]
 
 
 def test_a_long_run_strikes_every_blow_and_every_process() -> None:
@@ -37,6 +37,20 @@ def test_a_long_run_strikes_every_blow_and_every_process() -> None:
     assert {attack.blow for attack in plan} == set(Blow)
     assert {attack.victim for attack in plan if attack.blow is Blow.KILL} == set(range(5))
     assert [attack.at_s for attack in plan] == sorted(attack.at_s for attack in plan)
+
+
+@pytest.mark.parametrize("transport", ["postgres", "nats"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_round_of_make_chaos_strikes_every_blow_and_each_kind_of_process(
+    layout: str, transport: str
+) -> None:
+    for seed in range(20):
+        chaos = Round(seed, transport, layout, 15 * 60 / 8)
+        plan = attacks(chaos)
+        left_out = {Blow.BROKER_EMPTIED} if transport == "postgres" else set()
+        assert {attack.blow for attack in plan} == set(Blow) - left_out
+        for blow in (Blow.KILL, Blow.FREEZE):
+            assert {chaos.roles[a.victim or 0] for a in plan if a.blow is blow} == set(chaos.roles)
 
 
 def test_only_a_transport_with_a_broker_loses_it() -> None:
