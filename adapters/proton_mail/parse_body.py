@@ -141,15 +141,18 @@ class BodyReader:
 def _says_no_more(plain: str, seen: str) -> bool:
     """Mail clients show the HTML: what stands in the plain version alone is seen by no person, but would be by a model."""
     # Pieces between blanks first, each once: it is the same, and mostly nothing is left to be taken apart.
-    told, known = _pieces(plain), _pieces(seen)
-    if any(sign in piece for piece in told for sign in ("://", "www.", "mailto:")):
-        told = _pieces(_LINK.sub(" ", plain))
+    told, known = set(plain.split()), set(seen.split())
+    if any(sign in plain for sign in ("://", "www.", "mailto:")):
+        told = set(_LINK.sub(" ", plain).split())
+    if told <= known:
+        return True
+    told, known = _folded(told), _folded(known)
     rest = told - known
     return not rest or len(_words(rest) - _words(known)) <= len(_words(told)) * OTHER_WORDS
 
 
-def _pieces(text: str) -> set[str]:
-    return {piece.casefold() for piece in set(text.split())}
+def _folded(pieces: set[str]) -> set[str]:
+    return {piece.casefold() for piece in pieces}
 
 
 def _words(pieces: set[str]) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from adapters.proton_mail.parse_nodes import own_look, selected, weight
-from adapters.proton_mail.parse_style import Rule
+from adapters.proton_mail.parse_style import Look, Rule
 
 Colour = tuple[int, int, int]
 WHITE: Final[Colour] = (255, 255, 255)
@@ -65,10 +65,10 @@ Painted = Mapping[int, tuple[str, str, bool]]
 """A node's colour and background by the rules, as they are written, and whether they count more than its own."""
 
 
-def remove_unreadable(tree: LexborHTMLParser, rules: Iterable[Rule]) -> None:
-    """Take such letters out; what has a readable colour inside stays."""
+def remove_unreadable(tree: LexborHTMLParser, rules: Iterable[Rule], own: Iterable[Look]) -> None:
+    """Take such letters out; what has a readable colour inside stays. own: what all nodes say of themselves."""
     root, painting = tree.root, [one for one in rules if one.look.colour or one.look.background]
-    if root is None or not _is_worth_a_look(tree, painting):
+    if root is None or not _is_worth_a_look(tree, [*own, *(one.look for one in painting)]):
         return
     painted = _painted(tree, painting)
     unread: list[LexborNode] = []
@@ -84,9 +84,8 @@ def remove_unreadable(tree: LexborHTMLParser, rules: Iterable[Rule]) -> None:
         node.decompose()
 
 
-def _is_worth_a_look(tree: LexborHTMLParser, rules: Iterable[Rule]) -> bool:
+def _is_worth_a_look(tree: LexborHTMLParser, looks: Collection[Look]) -> bool:
     """Most pages have dark letters on white: then there is no need to go through all of it."""
-    looks = {own_look(node) for node in tree.css("[style]")} | {one.look for one in rules}
     fonts = {node.attributes.get("color") or "" for node in tree.css("font[color],body[text]")}
     colours = [_read(one) for one in {look.colour for look in looks} | fonts if one]
     grounds = {node.attributes.get("bgcolor") or "" for node in tree.css("[bgcolor]")}

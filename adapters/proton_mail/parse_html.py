@@ -12,8 +12,8 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from adapters.proton_mail.parse_colour import remove_unreadable
 from adapters.proton_mail.parse_layout import laid_out, without_marks
 from adapters.proton_mail.parse_limits import within
-from adapters.proton_mail.parse_nodes import own_look, selected
-from adapters.proton_mail.parse_style import rules_of
+from adapters.proton_mail.parse_nodes import own_look, own_style, selected
+from adapters.proton_mail.parse_style import look_of, rules_of
 
 SECONDS: Final = 2.5
 NOT_TEXT: Final = (
@@ -62,17 +62,19 @@ def _bare(tree: LexborHTMLParser) -> tuple[str, str]:
 
 def _remove_hidden(tree: LexborHTMLParser) -> None:
     rules = rules_of([(node.text(), node.attributes.get("media") or "") for node in tree.css("style")])
-    styled = [(node, own_look(node)) for node in tree.css("[style]")]
+    styled = [(node, own_style(node)) for node in tree.css("[style]")]
+    looks = {style: look_of(style) for style in {style for _, style in styled}}  # a mail repeats its own
+    own = [(node, look) for node, style in styled if (look := looks[style]).hides or look.shrinks]
     named = [
         (node, one.look)
         for one in rules
         for node in selected(tree, one)
         if one.look.hides or one.look.shrinks
     ]
-    told = [(node, look) for node, look in (*styled, *named) if node.tag not in ("html", "body")]
+    told = [(node, look) for node, look in (*own, *named) if node.tag not in ("html", "body")]
     _remove_tiny([node for node, look in told if look.shrinks])
     _remove([*tree.css(NOT_TEXT), *(node for node, look in told if look.hides)])
-    remove_unreadable(tree, rules)
+    remove_unreadable(tree, rules, looks.values())
 
 
 def _remove_tiny(nodes: list[LexborNode]) -> None:

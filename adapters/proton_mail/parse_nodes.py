@@ -18,9 +18,14 @@ _SIMPLE: Final = (
 NOTHING: Final = look_of("")
 
 
+def own_style(node: LexborNode) -> str:
+    """Its own attribute."""
+    return node.attributes.get("style") or ""
+
+
 def own_look(node: LexborNode) -> Look:
     """What its own attribute says."""
-    style = node.attributes.get("style")
+    style = own_style(node)
     return look_of(style) if style else NOTHING
 
 
