@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, suppress
-from typing import Final, TypeVar
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
 
 from adapters.contract import Observer
 from adapters.errors import FarSideFailed
+from adapters.proton_mail.ahead import Room, Started, ahead
 from adapters.proton_mail.cursor import NOT_READ, Position
 from adapters.proton_mail.imap import ImapConnection, RefusedByServer, Selected
 from adapters.proton_mail.imap_words import Envelope
@@ -20,7 +22,8 @@ from adapters.proton_mail.parser import Parser
 from adapters.proton_mail.settings import ProtonMailSettings
 
 ENVELOPES: Final = 500  # UIDs a command: more made aioimaplib recurse, and servers slow
-AHEAD: Final = 3
+AHEAD: Final = 3  # chunks, beside the one that the caller is told of
+AHEAD_BYTES: Final = 2 * 1024 * 1024  # of all of them, but at least one mail
 CHUNK_MAILS: Final = 16
 CHUNK_BYTES: Final = 512 * 1024
 BEGINNING_BYTES: Final = 64 * 1024
@@ -28,9 +31,18 @@ FETCH_TRIES: Final = 3
 DAY_S: Final = 24 * 3600
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-T = TypeVar("T")
 Item = tuple[Fetched, Quarantine | None]
 """A mail, and why it was set aside before it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Some mails of a batch, of so many bytes; or a batch's end, with the UID that it reaches to."""
+
+    items: Sequence[Item] = ()
+    size: int = 0
+    read: asyncio.Task[list[Mail | Quarantine]] | None = None
+    last_uid: int = 0
 
 
 class FolderReader:
@@ -51,15 +63,19 @@ class FolderReader:
         selected = await connection.examine(folder)
         uids = await self._new_uids(connection, folder, selected)
         waiting = len(uids)
-        async with aclosing(one_ahead(self._fetched(connection, folder, selected, uids))) as batches:
-            async for fetched, last_uid in batches:
-                self._observer.backlog(waiting)
-                waiting = max(0, waiting - len(fetched))
-                async with aclosing(self._parsed(fetched)) as mails:
-                    async for one, mail in mails:
+        fetched = ahead(self._fetched(connection, folder, selected, uids))
+        async with (
+            Started() as started,
+            aclosing(fetched),
+            aclosing(self._read_in(fetched, started, waiting)) as chunks,
+        ):
+            async for chunk in chunks:
+                if chunk.read is not None:
+                    for (one, _), mail in zip(chunk.items, await chunk.read, strict=True):
                         self._position.reached(folder, selected.uid_validity, one.uid, one.received_at_ms)
-                        yield mail
-                self._position.reached(folder, selected.uid_validity, last_uid)
+                        yield received(one, mail, self._settings)
+                if chunk.last_uid:
+                    self._position.reached(folder, selected.uid_validity, chunk.last_uid)
         self._observer.backlog(0)
 
     async def _fetched(
@@ -149,22 +165,33 @@ class FolderReader:
                     raise FarSideFailed("imap: a mail could not be fetched") from error
         return bodies
 
-    async def _parsed(self, fetched: deque[Item]) -> AsyncGenerator[tuple[Fetched, MailReceived], None]:
-        """In order, some ahead of the caller."""
-        ahead: deque[tuple[list[Item], asyncio.Task[list[Mail | Quarantine]]]] = deque()
-        try:
-            while fetched or ahead:
-                while fetched and len(ahead) < AHEAD:
-                    items = _chunk(fetched)
-                    ahead.append((items, asyncio.create_task(self._read(items))))
-                items, task = ahead.popleft()
-                for item, read in zip(items, await task, strict=True):
-                    yield item[0], received(item[0], read, self._settings)
-        finally:
-            for _, task in ahead:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+    async def _read_in(
+        self, batches: AsyncGenerator[tuple[deque[Item], int], None], started: Started, waiting: int
+    ) -> AsyncGenerator[_Chunk, None]:
+        """Chunks in order, some of them on their way through the parser ahead of the caller."""
+        room = Room(AHEAD_BYTES)
+        async with aclosing(ahead(self._chunks(batches, started, room, waiting), AHEAD)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+                room.give_back(chunk.size)
+
+    async def _chunks(
+        self,
+        batches: AsyncGenerator[tuple[deque[Item], int], None],
+        started: Started,
+        room: Room,
+        waiting: int,
+    ) -> AsyncGenerator[_Chunk, None]:
+        """The parser does not stand still where a batch ends."""
+        async for fetched, last_uid in batches:
+            self._observer.backlog(waiting)
+            waiting = max(0, waiting - len(fetched))
+            while fetched:
+                items = _chunk(fetched)
+                size = sum(len(one.raw) for one, _ in items)
+                await room.take(size)
+                yield _Chunk(items, size, started.add(asyncio.create_task(self._read(items))))
+            yield _Chunk(last_uid=last_uid)
 
     async def _read(self, items: Sequence[Item]) -> list[Mail | Quarantine]:
         """What is set aside already needs no parser."""
@@ -175,29 +202,6 @@ class FolderReader:
             else []
         )
         return [next(parsed) if why is None else why for _, why in items]
-
-
-async def one_ahead(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """The same; the next one is got while the caller is busy with this one."""
-    coming: asyncio.Task[T] | None = None
-    try:
-        while True:
-            coming = coming or asyncio.create_task(_next(source))
-            try:
-                one = await coming
-            except StopAsyncIteration:
-                return
-            coming = asyncio.create_task(_next(source))
-            yield one
-    finally:
-        if coming is not None:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-        await source.aclose()
-
-
-async def _next(source: AsyncGenerator[T, None]) -> T:
-    return await anext(source)
 
 
 def _chunk(fetched: deque[Item]) -> list[Item]:

@@ -26,8 +26,9 @@ from fleetprompt.packages.house import House
 
 log = structlog.get_logger("fleetprompt.listener")
 
-BATCH = 50  # events in one transaction
-BUFFERED = 200  # events read ahead of the transactions
+BATCH = 100  # events in one transaction
+BATCH_BYTES = 2 * 1024 * 1024  # and their raw bytes, but at least one event
+BUFFERED = 300  # events read ahead of the transactions
 BUFFERED_BYTES = 8 * 1024 * 1024  # and their raw bytes, but at least one event: a mail may have 25 MB
 ASK_AGAIN_S = 60.0  # after what a person has to mend; a change of settings is seen at once
 BACKOFF_MOST_S = 30.0
@@ -193,10 +194,12 @@ async def _read(adapter: Adapter, cursor: Cursor, queue: Ahead) -> None:
 async def _next_batch(queue: Ahead) -> tuple[list[Inbound], _Ended | None]:
     """Wait for one event, then take along what is ready."""
     batch: list[Inbound] = []
+    size = 0
     item = await queue.get()
     while not isinstance(item, _Ended):
         batch.append(item)
-        if len(batch) == BATCH or queue.empty():
+        size += len(item.raw)
+        if len(batch) == BATCH or size >= BATCH_BYTES or queue.empty():
             return batch, None
         item = queue.get_nowait()
     return batch, item
