@@ -138,7 +138,22 @@ def _simple(verb: str, about: str) -> None:
         asking.ask(verb, package, org, name, as_json, {})
 
 
-_simple("enable", "Listen and post again; what was written meanwhile is history.")
+@packages.command(
+    help=f"""Listen and post again; what was written meanwhile is history, unless you say --catch-up.
+
+{options.fields(RESULT)}"""
+)
+@click.argument("package")
+@options.org
+@name_option
+@click.option(
+    "--catch-up", is_flag=True, help="Go on where reading ended: answer what was written meanwhile."
+)
+@options.as_json
+def enable(package: str, org: str, name: str, catch_up: bool, as_json: bool) -> None:
+    asking.ask("enable", package, org, name, as_json, {"catch_up": catch_up})
+
+
 _simple("disable", "Neither listen nor post, until enabled again.")
 _simple("uninstall", "Forget secrets and position and free the account; the record stays.")
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.model import Directive, Installation, InstallationHealth
@@ -23,11 +23,13 @@ from fleetprompt.packages.installers import Line
 from fleetprompt.packages.missing import remedy_of
 from fleetprompt.packages.provision import provided_lines
 from fleetprompt.packages.published import find_version, revocations, versions_of
+from fleetprompt.packages.resume import MENDED
 from fleetprompt.packages.watching import Worth, is_stale, manifest_of, worth
 from fleetprompt.tenancy import TenantSession
 
 STUCK = (DirectiveState.FAILED, DirectiveState.OUTCOME_UNKNOWN)
 WAITING = (DirectiveState.REQUESTED, DirectiveState.RUNNING, DirectiveState.AWAITING_APPROVAL)
+ERROR = "error"
 
 FROM_HEALTH = (
     "since",
@@ -141,12 +143,10 @@ async def _status(
     grants: list[str],
 ) -> Status:
     held = await directory.is_listened_to(house.tenancy.database, installation.id)
-    known = {} if health is None else {name: getattr(health, name) for name in FROM_HEALTH}
+    known = {} if health is None else _known(health)
     installer, base = house.installers.find(installation.package), house.settings.public_address
     known |= {"grants": grants, "listens": installer.listens}
     known["addresses"] = [base + path.format(installation=installation.id) for path in installer.called_at]
-    if health is not None:
-        known["connection"] = health.state
     if installation.error_code is not None and not known.get("remedy"):
         known["remedy"] = _remedy(installation)
     return Status(
@@ -170,6 +170,20 @@ async def _status(
     )
 
 
+def _known(health: InstallationHealth) -> dict[str, Any]:
+    """What a person has to mend before it can send counts for more than that it receives."""
+    known = {name: getattr(health, name) for name in FROM_HEALTH} | {"connection": health.state}
+    if health.sending_error_code is None:
+        return known
+    return known | {
+        "connection": ERROR,
+        "last_error": health.sending_error,
+        "last_error_code": health.sending_error_code,
+        "last_error_at": health.sending_error_at,
+        "remedy": health.sending_remedy,
+    }
+
+
 def _remedy(installation: Installation) -> str:
     if installation.missing:
         return remedy_of(installation.package, installation.missing)
@@ -179,7 +193,10 @@ def _remedy(installation: Installation) -> str:
 async def check_installation(
     house: House, tenant: TenantSlug, package: str, *, name: str = ""
 ) -> Sequence[Line]:
-    """Try an installation's settings live, and look whether what it provides is there; changes nothing."""
+    """Try an installation's settings live, and look whether what it provides is there.
+
+    Changes nothing, but for one thing: where all that is tried works, nobody has to mend its sending any more.
+    """
     installer = house.installers.find(package)
     await house.vault.key_of(tenant)
     async with house.tenancy.session(tenant) as session:
@@ -189,4 +206,14 @@ async def check_installation(
     async with house.tenancy.session(tenant) as session:
         provided = await provided_lines(session, house.registry, installation, found.verified())
     lines = [Line(name, ok, detail, "" if ok else remedy) for name, ok, detail, remedy in provided]
-    return [*await installer.check(installation.config, secrets), *lines]
+    tried = await installer.check(installation.config, secrets)
+    if tried and all(line.ok for line in tried):
+        await _note_mended(house, tenant, installation.id)
+    return [*tried, *lines]
+
+
+async def _note_mended(house: House, tenant: TenantSlug, installation_id: UUID) -> None:
+    faulty = InstallationHealth.sending_error_code.is_not(None)
+    mended = update(InstallationHealth).where(InstallationHealth.installation_id == installation_id, faulty)
+    async with house.tenancy.session(tenant) as session:
+        await session.execute(mended.values(MENDED))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -12,13 +13,14 @@ from fleetprompt.model.states import DirectiveState, JobState
 from fleetprompt.packages.directory import lay_role_down
 from fleetprompt.tenancy import TenantSession
 
+MENDED: Final = dict.fromkeys(("sending_error", "sending_error_code", "sending_error_at", "sending_remedy"))
 UNFINISHED = (DirectiveState.REQUESTED, DirectiveState.RUNNING)
 
 
 async def unblock(session: TenantSession, installation_id: UUID) -> Sequence[UUID]:
-    """Close its breaker. Returns the directives that may go on, for `run_soon`."""
+    """Close its breaker; what kept it from sending is tried anew. Returns the directives that may go on, for `run_soon`."""
     calm = update(InstallationHealth).where(InstallationHealth.installation_id == installation_id)
-    await session.execute(calm.values(failures=0, blocked_until=None))
+    await session.execute(calm.values(failures=0, blocked_until=None, **MENDED))
     of_it = Directive.installation_id == installation_id
     return list(
         await session.scalars(select(Directive.id).where(of_it, Directive.state.in_(UNFINISHED)).limit(1000))

@@ -31,7 +31,8 @@ class PackageArguments(BaseModel):
     """Which installation, as it was when it was asked for.
 
     config, label, changed: of `package.configure`, `package.upgrade` and `package.rollback` alone; to, to_digest,
-    wider: of the last two; grant, revoke: optional scopes; number: of the former version that a rollback returns to.
+    wider: of the last two; grant, revoke: optional scopes; number: of the former version that a rollback returns to;
+    catch_up: of `package.enable`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +50,7 @@ class PackageArguments(BaseModel):
     to_digest: str = ""
     wider: list[str] = []
     number: int = 0
+    catch_up: bool = False
 
 
 class LifecycleEffector:

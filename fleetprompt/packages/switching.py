@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from fleetprompt.kernel.errors import Conflict
 from fleetprompt.kernel.ids import InstallationId, TenantSlug
 from fleetprompt.model.states import InstallationState
@@ -13,13 +16,19 @@ from fleetprompt.packages.house import House
 from fleetprompt.runtime.signals import Actor
 
 
-async def enable(house: House, tenant: TenantSlug, package: str, *, actor: Actor, name: str = "") -> Asked:
-    """Listen and post again; what was written meanwhile is history. Raises Conflict for a version that is revoked."""
+async def enable(
+    house: House, tenant: TenantSlug, package: str, *, actor: Actor, name: str = "", catch_up: bool = False
+) -> Asked:
+    """Listen and post again. Raises Conflict for a version that is revoked.
+
+    catch_up: from where reading ended, as after a pause; otherwise what was written meanwhile is history.
+    """
     async with house.tenancy.session(tenant) as session:
         installation = await find_installation(session, package, name)
     if installation.blocked is not None:
         raise Conflict(*why_blocked(package, installation.version, installation.blocked))
-    return await _change(house, tenant, package, name, "enable", actor, InstallationState.DISABLED)
+    more = {"catch_up": True} if catch_up else {}  # programs of before know no such argument
+    return await _change(house, tenant, package, name, "enable", actor, InstallationState.DISABLED, more=more)
 
 
 async def disable(house: House, tenant: TenantSlug, package: str, *, actor: Actor, name: str = "") -> Asked:
@@ -48,11 +57,12 @@ async def _change(
     verb: str,
     actor: Actor,
     *states: InstallationState,
+    more: Mapping[str, Any] | None = None,
 ) -> Asked:
     async with house.tenancy.session(tenant) as session:
         installation = await find_installation(session, package, name)
         require_state(installation, *states)
         is_going = installation.state == InstallationState.UNINSTALLING
         key = f"{installation.id}:{installation.generation - is_going}"  # its directive was asked before that began
-        asked = await ask(house, session, installation, verb, key, actor)
+        asked = await ask(house, session, installation, verb, key, actor, more=more)
         return Asked(InstallationId(installation.id), asked.id)

@@ -23,7 +23,7 @@ from fleetprompt.tenancy import TenantSession
 
 
 class Enable(Tried):
-    """disabled -> installed; what was written meanwhile is history."""
+    """disabled -> installed; what was written meanwhile is history, or is caught up with."""
 
     async def begin(self, act: Act, session: TenantSession) -> Begun | Done:
         """Nothing changes yet."""
@@ -35,13 +35,15 @@ class Enable(Tried):
         return Begun(installation.package, installation.config, secrets)
 
     async def complete(self, act: Act, session: TenantSession) -> Done:
-        """Listen from now on."""
+        """Listen from now on, or from where reading ended, if that was the same account."""
         installation = await held(act, session)
         require_generation(installation, act)
-        await start_afresh(session, installation.id)
+        goes_on = act.request.get("catch_up") and installation.account == act.probe.account
+        if not goes_on:
+            await start_afresh(session, installation.id)
         values = {
             "account": act.probe.account,
-            "start_at_ms": act.probe.now_ms,
+            "start_at_ms": installation.start_at_ms if goes_on else act.probe.now_ms,
             "generation": installation.generation + 1,
             "blocked": None,
             "error": None,
