@@ -70,22 +70,8 @@ _IN_TEXT: Final = re.compile(_ALL)
 _IN_BYTES: Final = re.compile(_ALL.encode())
 # Without one of these, in lower case, there is no shape: a plain search is twenty times as fast as the expression. Most
 # stand behind a sign that few texts have at all; signs are searched for sooner still.
-_HINTS: Final = (
-    *(
-        b"pass",
-        b"pwd",
-        b"kennwort",
-        b"token",
-        b"key",
-        b"secret",
-        b"bearer ",
-        b"eyj",
-        b"xox",
-        b"akia",
-        b"asia",
-    ),
-    b"aiza",
-)
+_HINTS: Final = (b"pass", b"pwd", b"secret", b"bearer ", b"eyj", b"xox", b"asia", b"aiza")
+_WITH_K: Final = re.compile(rb"k(?:ey|ennwort|(?<=tok)en|(?<=ak)ia)")  # four in the time of one
 _BY_SIGN: Final = (
     (b"/", (b"://", b"/hooks/")),
     (b"-", (b"-----begin", b"sk-", b"glpat-", b"xapp-")),
@@ -136,6 +122,8 @@ def _is_likely(lower: bytes) -> bool:
     for hint in _HINTS:  # three times as fast as `any`, on each message that comes in
         if hint in lower:
             return True
+    if _WITH_K.search(lower):
+        return True
     return any(sign in lower and any(hint in lower for hint in hints) for sign, hints in _BY_SIGN)
 
 
