@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from fleetprompt.credentials import MasterKey
 from fleetprompt.database.embedded import EmbeddedPostgres, default_data_dir
 from fleetprompt.database.engine import Database
-from fleetprompt.database.migrate import migrate_public
+from fleetprompt.database.migrate import NewerDatabase, migrate_public
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.packages.publishing import publish_first_party
@@ -36,6 +36,7 @@ FAULT: Final = "FLEETPROMPT_FAULT"
 COMMAND: Final = "cli"
 """The role of a short command: it builds only what it uses, and its log speaks of trouble alone."""
 POOL_SIZE: Final = {COMMAND: 4, "web": 10}
+UPGRADE: Final = "an upgrade is under way: restart this process with the new program"
 SPARE_CONNECTIONS: Final = 8
 """Beside one a job: heartbeat, reaper, clock, listener, health."""
 
@@ -98,7 +99,8 @@ async def open_house(settings: Settings, *, role: str, migrate: bool = True) -> 
     """Open the house for one process, and close everything at the end, in order.
 
     role: web, worker, listener, up, or `cli`. migrate: bring the registry, and the tenants that are behind, to the head;
-    a tenant that fails is left as it is, with its error recorded. Several processes may do this at once.
+    a tenant that fails is left as it is, with its error recorded. Several processes may do this at once. What a newer
+    program migrated is served and left as it is; only a command refuses (NewerDatabase), since it may wait.
     Raises Unavailable when Postgres is away, InvalidInput for settings that cannot be.
     """
     _set_up_telemetry(settings, role)
@@ -117,7 +119,7 @@ async def open_house(settings: Settings, *, role: str, migrate: bool = True) -> 
         if FAULT in os.environ:  # a test may have armed this process otherwise
             faults.arm_from_environment()
         if migrate:
-            await migrate_all(house)
+            await _catch_up(house, role)
         if role != COMMAND:
             house.services  # noqa: B018 (built now, so that a wrong setting ends the start and not a job)
             _spare_the_collector()
@@ -149,18 +151,32 @@ def load_master_key(settings: Settings) -> MasterKey:
     return MasterKey.load(given, data_dir(settings) if settings.database_url is None else None)
 
 
+async def _catch_up(house: House, role: str) -> None:
+    """Who serves does so on a newer database, too: in a rolling deploy an old process may start once more."""
+    try:
+        await migrate_all(house)
+    except NewerDatabase:
+        if role == COMMAND:
+            raise
+        get_logger(__name__).warning("database is newer than this program", remedy=UPGRADE)
+
+
 async def migrate_all(house: House) -> None:
     """Registry first, with the packages that this program brings, then the tenants that are behind."""
     await migrate_public(house.database)
+    log = get_logger(__name__)
     for failure in await publish_first_party(house.database):
-        get_logger(__name__).warning("package not published", error=failure, remedy="fleetprompt migrate")
-    for outcome in await migrate_tenants(house.database):
-        if outcome.error is not None:
-            get_logger(__name__).warning(
+        log.warning("package not published", error=failure, remedy="fleetprompt migrate")
+    outcomes = await migrate_tenants(house.database)
+    for outcome in outcomes:
+        if outcome.error is None:
+            await _complete_grants(house, outcome.slug)
+        elif not outcome.is_newer:
+            log.warning(
                 "tenant not migrated", org=outcome.slug, error=outcome.error, remedy="fleetprompt migrate"
             )
-        else:
-            await _complete_grants(house, outcome.slug)
+    if newer := sum(outcome.is_newer for outcome in outcomes):
+        log.warning("organizations are newer than this program", count=newer, remedy=UPGRADE)
 
 
 async def _complete_grants(house: House, tenant: TenantSlug) -> None:

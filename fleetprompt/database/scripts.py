@@ -38,6 +38,11 @@ def known(family: str, revision: str) -> bool:
     return any(script.revision == revision for script in _directory(family).walk_revisions())
 
 
+def is_newer(family: str, revision: str | None) -> bool:
+    """Whether a newer program made a schema what it is. None = there is none."""
+    return revision is not None and not known(family, revision)
+
+
 @cache
 def upgrade_script(family: str, start: str | None, target: str = "head") -> str:
     """SQL that takes a schema (the first of the search path) from `start` (None = empty) to `target`."""

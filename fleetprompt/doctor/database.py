@@ -17,6 +17,7 @@ from fleetprompt.model.states import OrganizationState
 from fleetprompt.tenancy import orphans
 
 MIGRATE = "fleetprompt migrate"
+UPGRADE = "Restart every process with the new program, and ask that one's doctor."
 FINISH = f"Start every process anew, then: {rotation.FINISH}"
 SEALED = "its secrets are sealed, and the master key is not there"
 _SUSPENDED = OrganizationState.SUSPENDED
@@ -42,8 +43,8 @@ async def check_registry(house: House) -> Finding:
         return fail("registry", "an import was interrupted", "Repeat: fleetprompt database import FILE")
     if revision == scripts.head("public"):
         return ok("registry", f"at {revision}")
-    if revision is not None and not scripts.known("public", revision):
-        return fail("registry", f"at {revision}, newer than this program", "Upgrade FleetPrompt.")
+    if scripts.is_newer("public", revision):
+        return warn("registry", f"at {revision}, newer than this program: an upgrade is under way", UPGRADE)
     return fail("registry", f"at {revision or 'nothing'}, not {scripts.head('public')}", f"Run: {MIGRATE}")
 
 
@@ -55,17 +56,17 @@ def check_tenants(organizations: Sequence[Organization]) -> list[Finding]:
         for one in organizations
         if one.state in (OrganizationState.ACTIVE, _SUSPENDED) and one.schema_revision != head
     ]
-    findings = [
-        fail(
-            "migrations",
-            f"at {one.schema_revision}, not {head}" + (f": {one.schema_error}" if one.schema_error else ""),
-            f"Run: {MIGRATE}",
-            one.slug,
-        )
-        for one in behind
-    ]
+    findings = [_not_at_head(one, head) for one in behind]
     at_head = [ok("migrations", f"{counted(len(organizations), 'organization')} at {head}")]
     return (findings or at_head) + [_resting(one) for one in organizations if one.state == _SUSPENDED]
+
+
+def _not_at_head(one: Organization, head: str) -> Finding:
+    if scripts.is_newer("tenant", one.schema_revision):
+        words = f"at {one.schema_revision}, newer than this program: an upgrade is under way"
+        return warn("migrations", words, UPGRADE, one.slug)
+    why = f": {one.schema_error}" if one.schema_error else ""
+    return fail("migrations", f"at {one.schema_revision}, not {head}{why}", f"Run: {MIGRATE}", one.slug)
 
 
 def _resting(one: Organization) -> Finding:

@@ -48,8 +48,9 @@ async def _in_house(
     yield await database.check_server(house)
     registry = await database.check_registry(house)
     yield registry
-    if registry.level is not Level.OK:
+    if registry.level is Level.FAIL:
         return
+    mend = mend and registry.level is Level.OK  # a newer program's database is that one's to mend
     for finding in await database.check_orphans(house, None if org is None else {org}, mend=mend):
         yield finding
     organizations = await _organizations(house, org)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -16,8 +17,18 @@ from fleetprompt.telemetry import get_logger, metrics
 PROBE_S: Final = 2.0  # a probe that hangs is an answer, too
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
-Readiness = Callable[[], Awaitable[str | None]]
-"""None = ready, else the reason why not."""
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """It can work. note: what the operator shall know all the same."""
+
+    note: str
+
+
+Verdict: TypeAlias = "Ready | str | None"
+"""None = ready, too; text = why not."""
+Readiness = Callable[[], Awaitable[Verdict]]
+"""Says whether we can work. Raises what keeps us from it."""
 Measure = Callable[[], Awaitable[None]]
 """Brings those metrics up to date that have to be looked up. Raises what keeps it from that."""
 
@@ -37,10 +48,11 @@ def health_routes(
 
     @get("/readyz")
     async def readyz() -> Response[dict[str, Any]]:
-        reason = await ask(readiness, probe_s)
-        if reason is None:
-            return Response({"status": "ready"}, status_code=HTTP_200_OK, headers=NO_STORE)
-        body = {"status": "unavailable", "reason": reason}
+        verdict = await ask(readiness, probe_s)
+        if not isinstance(verdict, str):
+            note = {} if verdict is None else {"note": verdict.note}
+            return Response({"status": "ready", **note}, status_code=HTTP_200_OK, headers=NO_STORE)
+        body = {"status": "unavailable", "reason": verdict}
         return Response(
             body, status_code=HTTP_503_SERVICE_UNAVAILABLE, headers={**NO_STORE, "Retry-After": "1"}
         )
@@ -53,8 +65,8 @@ def health_routes(
     return [healthz, readyz, exported]
 
 
-async def ask(readiness: Readiness, probe_s: float = PROBE_S) -> str | None:
-    """The reason why we are not ready, whatever the probe does: answer, raise or hang."""
+async def ask(readiness: Readiness, probe_s: float = PROBE_S) -> Verdict:
+    """Whether we are ready, whatever the probe does: answer, raise or hang."""
     try:
         return await asyncio.wait_for(readiness(), probe_s)
     except TimeoutError:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fleetprompt.database import scripts
 from fleetprompt.database.engine import Database
-from fleetprompt.database.migrate import current_revision
+from fleetprompt.database.migrate import NewerDatabase, current_revision
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import Conflict, FleetPromptError, NotFound
 from fleetprompt.kernel.ids import TenantSlug, new_id
@@ -79,10 +79,7 @@ async def active_slugs(session: AsyncSession) -> list[TenantSlug]:
 
 
 async def advance_schema(database: Database, slug: TenantSlug) -> bool:
-    """Role, schema, tables and state in one transaction; False if all stood already.
-
-    Raises Conflict if the schema is newer than this program.
-    """
+    """Role, schema, tables and state in one transaction; False if all stood already. Raises NewerDatabase."""
     async with database.scripting(slug) as connection:
         for wait_s in ROLE_WAITS_S:
             try:
@@ -142,10 +139,15 @@ def _enter(slug: TenantSlug) -> str:
 
 
 def _script(slug: TenantSlug, start: str | None, head: str) -> str:
-    """From where the tables stand to the head. Raises Conflict for tables of a newer program."""
-    if start is not None and not scripts.known("tenant", start):
-        raise Conflict(f"The schema of {slug!r} is newer than this program.", "Upgrade FleetPrompt.")
+    """From where the tables stand to the head. Raises NewerDatabase for tables of a newer program."""
+    if scripts.is_newer("tenant", start):
+        raise newer_schema(slug)
     return "" if start == head else scripts.upgrade_script("tenant", start)
+
+
+def newer_schema(slug: TenantSlug) -> NewerDatabase:
+    """A newer program migrated this tenant."""
+    return NewerDatabase(f"The schema of {slug!r} is newer than this program.", "Upgrade FleetPrompt.")
 
 
 def _mark_script(slug: TenantSlug, state: str, head: str) -> str:

@@ -122,11 +122,16 @@ async def test_readyz_says_why_it_cannot_work_and_recovers() -> None:
         base = (await line(web, r"listens on (http://\S+)"))[1]
         was = await house.value("select version_num from public.alembic_version")
         async with httpx2.AsyncClient(base_url=base) as client:
-            await house.rows("update public.alembic_version set version_num = 'another'")
-            away = await client.get("/readyz")
-            assert (away.status_code, "fleetprompt migrate" in away.json()["reason"]) == (503, True)
-            await house.rows("update public.alembic_version set version_num = $1", was)
-            assert (await client.get("/readyz")).status_code == 200
+            for behind in (
+                "update public.alembic_version set version_num = 'public_0001'",
+                "delete from public.alembic_version",
+                "drop table public.alembic_version",
+            ):
+                await house.rows(behind)
+                away = await client.get("/readyz")
+                assert (away.status_code, "fleetprompt migrate" in away.json()["reason"]) == (503, True)
+            await house.rows("create table public.alembic_version as select $1::varchar(32) as version_num", was)
+            assert (await client.get("/readyz")).json() == {"status": "ready"}
         assert await stopped(web) == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from fleetprompt.database import scripts
 from fleetprompt.database.migrate import migrate_public
-from fleetprompt.kernel.errors import Conflict
+from fleetprompt.kernel.errors import Conflict, Unavailable
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.tenancy.migrations import Migrated, migrate_tenants
 from fleetprompt.tenancy.organizations import advance_schema, find_organization
@@ -124,13 +124,84 @@ async def test_a_tenants_schema_newer_than_the_program_is_refused_and_left_alone
     assert await house.tenant_rows(GLOBEX, "select version_num from alembic_version") == [("tenant_9999",)]
 
 
-async def test_the_complaint_of_an_older_program_ends_when_the_newer_one_migrates(house: House) -> None:
+async def test_an_older_program_leaves_no_complaint_on_what_a_newer_one_migrated(house: House) -> None:
     await ahead(house, GLOBEX, "tenant_9999")
-    await migrate_tenants(house.database)
-    await ahead(house, GLOBEX, HEAD)
-    assert await migrate_tenants(house.database) == [Migrated(GLOBEX, None)]
+    await house.rows("update public.organizations set schema_revision = null where slug = 'acme'")
+    assert [(one.slug, one.error is None, one.is_newer) for one in await migrate_tenants(house.database)] == [
+        (ACME, True, False),
+        (GLOBEX, False, True),
+    ]
     assert (await find_organization(house.database, GLOBEX)).schema_error is None
+    await ahead(house, GLOBEX, HEAD)
     assert await migrate_tenants(house.database) == []
+
+
+async def test_a_schema_that_became_newer_meanwhile_is_left_alone_too(house: House) -> None:
+    """The row is what an old process read before the new program's transaction ended."""
+    await house.tenant_rows(GLOBEX, "update alembic_version set version_num = 'tenant_9999'")
+    await house.rows("update public.organizations set schema_revision = null where slug = 'globex'")
+    [outcome] = await migrate_tenants(house.database)
+    assert outcome.is_newer
+    assert (await find_organization(house.database, GLOBEX)).schema_error is None
+
+
+async def test_a_table_in_use_is_waited_for_in_short_turns_and_the_migration_is_done_once_it_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fleetprompt.database.migrate.LOCK_WAIT_S", 1)
+    async with bare_house() as house:
+        await fall_behind_in_public(house)
+        connection = await house.database.connect_raw()
+        try:
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.fetch("select from public.worker")
+            migrating = asyncio.create_task(migrate_public(house.database))
+            async with asyncio.timeout(
+                10
+            ):  # who wants the table meanwhile gets it, while the first still holds it
+                await until_waited_for(house)
+                await house.rows("select from public.worker")
+            assert not migrating.done()
+            await transaction.rollback()
+        finally:
+            await connection.close()
+        assert await migrating == scripts.head("public")
+
+
+async def test_a_table_that_stays_in_use_ends_the_migration_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fleetprompt.database.migrate.LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr("fleetprompt.database.migrate.PAUSES_S", (0.05, 0.05))
+    async with bare_house() as house:
+        await fall_behind_in_public(house)
+        connection = await house.database.connect_raw()
+        try:
+            async with connection.transaction():
+                await connection.fetch("select from public.worker")
+                with pytest.raises(Unavailable, match=r"long transaction.*pg_stat_activity"):
+                    await migrate_public(house.database)
+        finally:
+            await connection.close()
+        assert await house.value("select version_num from public.alembic_version") == "public_0010"
+        assert await migrate_public(house.database) == scripts.head("public")
+
+
+async def fall_behind_in_public(house: House) -> None:
+    """As before the last migration of `worker`."""
+    await house.rows("alter table public.worker drop column machine, drop column born")
+    await house.rows("update public.alembic_version set version_num = 'public_0010'")
+
+
+async def until_waited_for(house: House) -> None:
+    """Until the migration stands in line for the table, and with it everybody after it."""
+    waiting = (
+        "select count(*) from pg_locks where not granted and relation = to_regclass('public.worker')"
+        " and database = (select oid from pg_database where datname = current_database())"
+    )
+    while not await house.value(waiting):
+        await asyncio.sleep(0.02)
 
 
 async def test_a_suspended_tenant_is_migrated_and_stays_suspended(house: House) -> None:
