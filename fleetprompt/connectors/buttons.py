@@ -105,7 +105,7 @@ class OfferEffector(PostEffector):
     """Posts with buttons, where the installation wants them."""
 
     def __init__(self, house: House, pool: AdapterPool, buckets: TokenBuckets, binding: Binding) -> None:
-        super().__init__(house.tenancy, pool, buckets, binding)
+        super().__init__(house.registry, house.tenancy, pool, buckets, binding)
         self._house = house
 
     async def plan(self, session: TenantSession, directive: Directive) -> Sequence[dict[str, Any]]:

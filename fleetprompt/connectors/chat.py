@@ -40,11 +40,11 @@ def register_chat(house: House, pool: AdapterPool, buckets: TokenBuckets, bindin
         )
     )
     if binding.update:
-        update = UpdateEffector(tenancy, pool, buckets, binding)
+        update = UpdateEffector(registry, tenancy, pool, buckets, binding)
         about = f"Edit what was posted through {binding.package}."
         registry.add_directive(DirectiveType(binding.update, about, UpdateArguments, update))
     if binding.private:
-        private = PrivateEffector(tenancy, pool, buckets, binding)
+        private = PrivateEffector(registry, tenancy, pool, buckets, binding)
         about = f"Tell one account of {binding.package} something alone."
         registry.add_directive(DirectiveType(binding.private, about, PrivateArguments, private))
     registry.add_channel(_channel(tenancy, pool, binding))

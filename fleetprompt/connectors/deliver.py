@@ -38,6 +38,7 @@ from fleetprompt.runtime.directives import (
     RetryIn,
     Unclear,
 )
+from fleetprompt.runtime.registry import Registry
 from fleetprompt.tenancy import Tenancy, TenantSession
 from fleetprompt.tenancy.rows import get
 
@@ -93,7 +94,10 @@ class _Open:
 class PostEffector:
     """Posts of one chat connector."""
 
-    def __init__(self, tenancy: Tenancy, pool: AdapterPool, buckets: TokenBuckets, binding: Binding) -> None:
+    def __init__(
+        self, registry: Registry, tenancy: Tenancy, pool: AdapterPool, buckets: TokenBuckets, binding: Binding
+    ) -> None:
+        self._registry = registry
         self._tenancy = tenancy
         self._pool = pool
         self._buckets = buckets
@@ -170,7 +174,7 @@ class PostEffector:
         except AdapterError as error:
             if error.remedy is Remedy.GIVE_UP:
                 return Absent()  # its place is gone; sending again will say so
-            await self._remember(effect, error)
+            await self._remember(effect, error, None)
             return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=True)
         if receipt is None:
             return Absent()
@@ -206,7 +210,7 @@ class PostEffector:
         return wait_s
 
     async def _failed(self, effect: EffectTry, error: AdapterError) -> Outcome:
-        await self._remember(effect, error)
+        await self._remember(effect, error, self._registry)
         observe.sent(effect.tenant, self._binding.package, error.code)
         if isinstance(error, OutcomeUnknown):
             return Unclear(error.detail)
@@ -218,13 +222,16 @@ class PostEffector:
             return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=_is_patient(effect))
         return Refused(error.code, _words(error))
 
-    async def _remember(self, effect: EffectTry, error: AdapterError) -> None:
-        installation_id = _installation_id(effect)
+    async def _remember(self, effect: EffectTry, error: AdapterError, registry: Registry | None) -> None:
+        """registry: where it failed to send."""
+        installation_id, package = _installation_id(effect), self._binding.package
         if isinstance(error, RateLimited):
-            observe.limited(effect.tenant, self._binding.package, "theirs")
+            observe.limited(effect.tenant, package, "theirs")
         if isinstance(error, CredentialRefused | Misconfigured):
             await self._pool.discard(installation_id)
-        await breaker.note_failure(self._tenancy, effect.tenant, installation_id, error)
+        await breaker.note_failure(
+            self._tenancy, effect.tenant, installation_id, error, package=package, registry=registry
+        )
 
 
 async def _look(session: TenantSession, installation_id: UUID) -> _Ahead:

@@ -21,6 +21,7 @@ from fleetprompt.tenancy import Tenancy, TenantSession
 log = structlog.get_logger("fleetprompt.listener")
 
 ERROR: Final = "error"  # a person is needed
+ERROR_SIGNAL: Final = "integration.error"
 QUIET_WRITE_S = 5.0
 LEAST_PAUSE_S = 0.3
 FLAPPING_MS = 60_000  # one signal of a kind in so long
@@ -162,14 +163,20 @@ class HealthRecorder:
 
     def _remedy(self, error: AdapterError | None) -> str | None:
         """What to do; where the far side refused the credential, how it gets another one, too."""
-        if not isinstance(error, CredentialRefused):
-            return error.advice if error else None
-        package = self._held.connector
-        return f"{error.advice} Then: fleetprompt package reauth {package} --org {self._held.tenant} (`@fleet reauth {package}`)."
+        return None if error is None else advice_of(error, self._held.connector, self._held.tenant)
+
+
+def advice_of(error: AdapterError, package: str, org: str) -> str | None:
+    """The same, of any fault."""
+    if not isinstance(error, CredentialRefused):
+        return error.advice
+    return (
+        f"{error.advice} Then: fleetprompt package reauth {package} --org {org} (`@fleet reauth {package}`)."
+    )
 
 
 _SIGNAL_OF: Final = {
     ConnectionState.CONNECTED.value: ("integration.connected", FLAPPING_MS),
     ConnectionState.DISCONNECTED.value: ("integration.disconnected", FLAPPING_MS),
-    ERROR: ("integration.error", ERROR_MS),
+    ERROR: (ERROR_SIGNAL, ERROR_MS),
 }

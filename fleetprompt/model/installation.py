@@ -74,6 +74,10 @@ class InstallationHealth(TenantBase):
     remedy: Mapped[str | None]
     blocked_until: Mapped[datetime | None]  # outbound: the far side asked us to wait, or the breaker is open
     failures: Mapped[int] = mapped_column(server_default="0")  # outbound, in a row
+    sending_error: Mapped[str | None]  # outbound: a person has to mend it, and since then nothing was sent
+    sending_error_code: Mapped[str | None]
+    sending_error_at: Mapped[datetime | None]
+    sending_remedy: Mapped[str | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

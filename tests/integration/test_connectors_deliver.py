@@ -127,11 +127,11 @@ async def test_a_revoked_token_waits_for_a_person_and_says_so(
 ) -> None:
     stage.server.revoke(stage.bot)
     directive_id = await stage.post(installation, "Hello")
-    health = "select last_error_code, remedy from installation_health where last_error_code is not null"
+    health = "select sending_error_code, sending_remedy from installation_health where sending_error is not null"
 
     found = await until(lambda: stage.base.tenant_rows(ACME, health))
-    assert found[0]["last_error_code"] == "credential_refused"
-    assert "token" in found[0]["remedy"]
+    assert found[0]["sending_error_code"] == "credential_refused"
+    assert "token" in found[0]["sending_remedy"]
     row = await stage.directive(directive_id, "requested")
     assert row["failures"] == 0
 

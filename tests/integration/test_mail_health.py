@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
 
+from fleetprompt.connectors import health as connection
+from fleetprompt.doctor.work import judge_installation
+from fleetprompt.packages.look import Status, check_installation, status
 from fleetprompt.runtime.trace_find import find_correlation
 from fleetprompt.sandbox.mailbox.records import PASSWORD as BRIDGE_PASSWORD
 from tests.connected import until
@@ -25,6 +29,52 @@ async def health(post: Post, state: str) -> Any:
     return await until(there, 30)
 
 
+async def sending_fault(post: Post) -> Any:
+    """The health's row, once sending fails for a reason that a person must mend."""
+
+    async def there() -> Any:
+        rows = await post.rows("select * from installation_health where sending_error_code is not null")
+        return rows[0] if rows else None
+
+    return await until(there, 30)
+
+
+async def receiving_is_well(post: Post) -> None:
+    """A mail comes in, and the receiving side writes after it that it is connected."""
+    written = (await post.rows("select clock_timestamp() as now"))[0]["now"]
+    post.writes("hello", headers=["List-Id: <news.example>"])
+
+    async def there() -> Any:
+        well = "select 1 from installation_health where state = 'connected' and last_event_at > $1"
+        return await post.rows(well, written)
+
+    await until(there, 30)
+
+
+async def shown(post: Post) -> Status:
+    """What an operator sees."""
+    (one,) = await status(post.house, ACME)
+    return one
+
+
+async def _sent_when_hurried(post: Post) -> bool:
+    await post.base.rows(
+        "update public.job set scheduled_at = now() where scheduled_at > now() + interval '30 s'"
+    )
+    return bool(post.sent())
+
+
+def assert_no_credential_in(clear: bytes) -> None:
+    assert BRIDGE_PASSWORD.encode() not in clear
+    assert base64.b64encode(f"\0{FLEET}\0{BRIDGE_PASSWORD}".encode()) not in clear
+
+
+@pytest.fixture
+def quick_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The receiving side writes at once."""
+    monkeypatch.setattr(connection, "QUIET_WRITE_S", 0.2)
+
+
 @pytest.mark.parametrize(
     "fault", ["imap_other_certificate", "imap_strip_starttls", "imap_inject", "imap_preauth"]
 )
@@ -40,9 +90,72 @@ async def test_a_connection_that_is_not_private_turns_health_red_and_no_credenti
     assert red["last_error_code"] == "misconfigured"
     assert red["remedy"]
     assert told["installation_id"] == red["installation_id"]
-    clear = post.server.plain_bytes()
-    assert BRIDGE_PASSWORD.encode() not in clear
-    assert base64.b64encode(f"\0{FLEET}\0{BRIDGE_PASSWORD}".encode()) not in clear
+    assert_no_credential_in(post.server.plain_bytes())
+
+
+SMTP_FAULTS = {
+    "smtp_strip_starttls": "STARTTLS is not offered",
+    "smtp_inject": "plain bytes stood behind the STARTTLS answer",
+    "smtp_other_certificate": "certificate",
+}
+
+
+@pytest.mark.parametrize("fault", SMTP_FAULTS)
+async def test_sending_that_is_not_private_turns_health_red_and_says_why(
+    fault: str, quick_health: None
+) -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        post.server.arm(fault, 50)
+        async with serving(post):
+            post.writes("help")
+            red = await sending_fault(post)
+            await receiving_is_well(post)
+            seen = await shown(post)
+        (told,) = await post.signals("integration.error")
+    why = str(seen.last_error)
+    assert (seen.connection, seen.last_error_code) == ("error", "misconfigured")
+    assert why.startswith("smtp: ")
+    assert SMTP_FAULTS[fault] in why
+    assert seen.remedy == red["sending_remedy"]
+    assert "fleetprompt package test proton-mail --org acme" in str(seen.remedy)
+    found = judge_installation(seen, "acme")
+    assert (found.level, found.detail) == ("fail", f"needs you: {why}")
+    assert json.loads(told["payload"])["error"] == why
+    assert not post.server.submissions
+    assert_no_credential_in(post.server.plain_bytes())
+
+
+async def test_a_password_that_smtp_refuses_is_told_once_and_over_with_the_next_mail() -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        post.server.arm("smtp_refuse_login", 2)
+        async with serving(post):
+            post.writes("help")
+            await sending_fault(post)
+            seen = await shown(post)
+            assert (seen.connection, seen.last_error_code) == ("error", "credential_refused")
+            assert "fleetprompt package reauth proton-mail --org acme" in str(seen.remedy)
+            await until(lambda: _sent_when_hurried(post), 30)  # refused once more, then taken
+            await post.quiet()
+            seen = await shown(post)
+        assert (seen.connection, seen.remedy) == ("connected", None)
+        assert len(await post.signals("integration.error")) == 1
+
+
+async def test_a_package_test_that_succeeds_ends_it_and_one_that_fails_does_not(quick_health: None) -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        post.server.arm("smtp_strip_starttls")
+        async with serving(post):
+            post.writes("help")
+            await sending_fault(post)
+            post.server.arm("smtp_strip_starttls")
+            tested = []
+            for _ in range(2):
+                lines = await check_installation(post.house, ACME, "proton-mail")
+                tested.append((all(line.ok for line in lines), (await shown(post)).connection))
+    assert tested == [(False, "error"), (True, "connected")]
 
 
 async def test_a_cut_connection_comes_back_and_what_came_meanwhile_is_answered() -> None:

@@ -33,6 +33,7 @@ from fleetprompt.kernel import clock
 from fleetprompt.model import Directive, Installation
 from fleetprompt.model.states import IN_FORCE
 from fleetprompt.runtime.directives import Absent, Delivered, EffectTry, Outcome, Refused, RetryIn, Unclear
+from fleetprompt.runtime.registry import Registry
 from fleetprompt.tenancy import Tenancy, TenantSession
 
 PACKAGE: Final = "proton-mail"
@@ -47,7 +48,8 @@ CROWDED: Final = RetryIn(2.0, "crowded", "Other mails of this mailbox go first."
 class MailEffector:
     """Mails of all installations."""
 
-    def __init__(self, tenancy: Tenancy, pool: AdapterPool) -> None:
+    def __init__(self, registry: Registry, tenancy: Tenancy, pool: AdapterPool) -> None:
+        self._registry = registry
         self._tenancy = tenancy
         self._pool = pool
         self._bulkhead = Bulkhead(AT_ONCE)
@@ -113,7 +115,7 @@ class MailEffector:
         except OutcomeUnknown as error:
             return Unclear(error.detail, unreachable=True)
         except AdapterError as error:
-            await self._remember(effect, error)
+            await self._remember(effect, error, None)
             return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=True)
         if receipt is None:
             return Absent()
@@ -150,7 +152,7 @@ class MailEffector:
         return installation
 
     async def _failed(self, effect: EffectTry, installation: Installation, error: AdapterError) -> Outcome:
-        await self._remember(effect, error)
+        await self._remember(effect, error, self._registry)
         observe.sent(effect.tenant, PACKAGE, error.code)
         if isinstance(error, OutcomeUnknown):
             return Unclear(error.detail)
@@ -167,7 +169,7 @@ class MailEffector:
     ) -> Outcome:
         match await self._search(effect, installation):
             case Absent():
-                await self._remember(effect, error)
+                await self._remember(effect, error, self._registry)
                 observe.sent(effect.tenant, PACKAGE, error.code)
                 return RetryIn(_delay_s(effect, installation), FarSideFailed.code, error.detail)
             case RetryIn():
@@ -175,13 +177,16 @@ class MailEffector:
             case found:
                 return found
 
-    async def _remember(self, effect: EffectTry, error: AdapterError) -> None:
+    async def _remember(self, effect: EffectTry, error: AdapterError, registry: Registry | None) -> None:
+        """registry: where it failed to send."""
         installation_id = _installation_id(effect)
         if isinstance(error, RateLimited):
             observe.limited(effect.tenant, PACKAGE, "theirs")
         if isinstance(error, CredentialRefused | Misconfigured):
             await self._pool.discard(installation_id)
-        await breaker.note_failure(self._tenancy, effect.tenant, installation_id, error)
+        await breaker.note_failure(
+            self._tenancy, effect.tenant, installation_id, error, package=PACKAGE, registry=registry
+        )
 
 
 def _installation_id(effect: EffectTry) -> UUID:

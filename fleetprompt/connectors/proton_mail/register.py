@@ -40,7 +40,7 @@ def register_mail(registry: Registry, tenancy: Tenancy, pool: AdapterPool) -> No
             SEND,
             "Answer a mail in its thread.",
             SendArguments,
-            MailEffector(tenancy, pool),
+            MailEffector(registry, tenancy, pool),
             max_failures=MAX_FAILURES,
             delivered=tell_sent(registry),
             editable=frozenset({"text"}),

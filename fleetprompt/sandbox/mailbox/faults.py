@@ -28,6 +28,7 @@ SMTP_FAULTS: Final = frozenset(
         "smtp_inject",
         "smtp_other_certificate",
         "smtp_silent",
+        "smtp_refuse_login",  # 454, whatever the password
         "smtp_fail_mail",  # 554 to MAIL
         "smtp_fail_recipient",  # 554 to RCPT
         "smtp_fail_data",  # 554 after the mail's last line; nothing was sent

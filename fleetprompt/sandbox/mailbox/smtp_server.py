@@ -32,7 +32,7 @@ class SmtpHandler:
         """Any address of an account, with its password."""
         assert isinstance(data, LoginPassword)
         account = self._mailbox.log_in(data.login.decode(), data.password.decode())
-        if account is None:
+        if account is None or self._mailbox.faults.take("smtp_refuse_login"):
             return AuthResult(success=False, handled=False, message="454 4.7.0 invalid username or password")
         return AuthResult(success=True, auth_data=account)
 
