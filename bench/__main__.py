@@ -51,7 +51,7 @@ async def _growth() -> list[Figure]:
 
 async def _fairness() -> list[Figure]:
     async with fresh_house() as house:
-        return [await fairness.measure(house)]
+        return await fairness.measure(house)
 
 
 async def _connections() -> list[Figure]:
@@ -82,4 +82,5 @@ async def measure(names: list[str]) -> list[Figure]:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    report(asyncio.run(measure(sys.argv[1:])))
+    chosen = sys.argv[1:]
+    report(asyncio.run(measure(chosen)), is_whole=not chosen)

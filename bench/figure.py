@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -25,15 +26,27 @@ class Figure:
     holds: bool
 
 
-def report(figures: Sequence[Figure]) -> None:
-    """Print the table and write results.json, a JSON array of one object a figure."""
+def report(figures: Sequence[Figure], *, is_whole: bool) -> None:
+    """Print the table and write results.json, a JSON array of one object a figure.
+
+    is_whole: nothing was left out; otherwise the figures of before that were not taken again stay there.
+    """
     table = Table("figure", "value", "floor", "ratio", "goal", "holds")
     for one in figures:
         table.add_row(
             one.figure, _number(one.value), _number(one.floor), _number(one.ratio), one.goal, _word(one)
         )
     Console().print(table)
-    RESULTS.write_text(json.dumps([asdict(one) for one in figures], indent=1) + "\n")
+    RESULTS.write_text(
+        json.dumps(_kept(figures, is_whole=is_whole) + [asdict(one) for one in figures], indent=1) + "\n"
+    )
+
+
+def _kept(figures: Sequence[Figure], *, is_whole: bool) -> list[dict[str, Any]]:
+    if is_whole or not RESULTS.exists():
+        return []
+    fresh = {one.figure for one in figures}
+    return [one for one in json.loads(RESULTS.read_text()) if one["figure"] not in fresh]
 
 
 def _number(value: float | None) -> str:

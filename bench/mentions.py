@@ -17,6 +17,7 @@ from bench.figure import Figure
 from fleetprompt import listener, worker
 from fleetprompt.composition import open_house
 from fleetprompt.sandbox.mattermost import SandboxUser
+from fleetprompt.settings import Settings
 from tests import killing
 from tests.house import ACME
 from tests.serving import service_settings
@@ -30,8 +31,11 @@ ROUNDS = 3
 GOAL_MS = 15.0
 GOAL_RATE = 0.7
 PATIENCE_S = 120
-DEFAULTS = {"lease_s": 6.0, "heartbeat_s": 2.0, "reap_every_s": 2.0, "poll_every_s": 1.0}
-"""The service's own; `service_settings` is for tests, which are in a hurry."""
+DEFAULTS = {
+    name: Settings.model_fields[name].default
+    for name in ("lease_s", "heartbeat_s", "reap_every_s", "poll_every_s", "shutdown_grace_s")
+}
+"""`service_settings` is for tests, which are in a hurry."""
 
 
 @dataclass

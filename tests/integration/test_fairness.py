@@ -119,8 +119,11 @@ async def test_a_poison_job_kills_its_worker_and_anothers_jobs_are_done_all_the_
     assert sorted(await marks(house, tenant=GLOBEX), key=int) == [str(n) for n in range(20)]
 
 
-async def test_the_bench_measures_a_small_flood() -> None:
+async def test_the_bench_measures_each_kind_of_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "SILENCE_S", 0.1)
     async with fresh_house() as house:
-        figure = await bench.measure(house, flood=200, asked=5, takes_s=0.02)
-        assert figure.value > 0
-        assert figure.floor
+        figures = await bench.measure(house, flood=3000, turns=2, asked=2, takes_s=0.02)
+    assert len(figures) == len(bench.TROUBLE)
+    for figure in figures:
+        assert figure.value > 0, figure
+        assert figure.floor, figure
