@@ -12,6 +12,8 @@ from fleetprompt.model import Agent, Execution
 from fleetprompt.model.states import AgentState
 from fleetprompt.runtime.agents.manage import set_agent, set_agent_state
 from fleetprompt.runtime.directives.decide import approve
+from fleetprompt.runtime.tools.gate import READ
+from fleetprompt.runtime.tools.trust import CONFLICTING, FORGED, IMITATES, SEVERAL
 from tests.house import ACME
 from tests.openai_stub import Reply
 from tests.stage import OPERATOR, Stage, stage
@@ -119,3 +121,48 @@ async def test_policies_that_cannot_be_read_ask_for_everything() -> None:
         play.stub.script([HOLD])
         await play.says("hold 1042")
         await _hold_waits(play)
+
+
+CLEAR = {"verdict": "pass", "from_headers": 1, "imitates": ""}
+AUTO = {"approval": {"*": "auto"}}
+
+
+@pytest.mark.parametrize(
+    ("trust", "why"),
+    [
+        ({**CLEAR, "verdict": "fail"}, FORGED),
+        ({**CLEAR, "verdict": "conflicting"}, CONFLICTING),
+        ({**CLEAR, "from_headers": 2}, SEVERAL),
+        ({**CLEAR, "imitates": "boss@acme.example"}, IMITATES),
+    ],
+)
+async def test_what_speaks_against_the_sender_has_a_person_asked_and_is_told(
+    trust: dict[str, object], why: str
+) -> None:
+    async with stage(policies=AUTO) as play:
+        play.stub.script([HOLD])
+        await play.says("hold 1042", trust=trust)
+        await _hold_waits(play)
+        held = next(d for d in await play.directives() if d.name == "orders.hold")
+        assert held.approval_reason == why
+        (told,) = await play.chat.wait_for(1)
+        assert why in told
+        assert "boss@acme.example" not in told
+
+
+@pytest.mark.parametrize("verdict", ["pass", "unverified"])
+async def test_a_sender_whom_nothing_speaks_against_is_as_any_other(verdict: str) -> None:
+    async with stage(policies=AUTO) as play:
+        play.stub.script([HOLD, Reply.says("Held.")])
+        await play.says("hold 1042", trust={**CLEAR, "verdict": verdict})
+        assert await play.chat.wait_for(1) == ["Held."]
+        assert len(play.holds.entries) == 1
+
+
+async def test_a_proven_sender_spares_nobody_the_approval_of_a_tainted_run() -> None:
+    async with stage(policies=AUTO) as play:
+        play.stub.script([HOLD])
+        await play.says("hold 1042", trust=CLEAR, third_party=True)
+        await _hold_waits(play)
+        held = next(d for d in await play.directives() if d.name == "orders.hold")
+        assert held.approval_reason == READ

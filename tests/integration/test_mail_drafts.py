@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from fleetprompt.connectors.proton_mail.compose import POLICY
 from fleetprompt.kernel.errors import Conflict, InvalidInput
 from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.runtime.directives import decide
 from fleetprompt.runtime.directives.find import find_directive, preview
+from fleetprompt.runtime.tools.trust import FORGED, SEVERAL
 from tests import killing
 from tests.connected import OPERATOR
 from tests.house import ACME
@@ -47,6 +49,43 @@ async def test_a_draft_waits_is_edited_and_leaves_as_it_was_approved() -> None:
     assert b"<strong>on its way</strong>" in sent.raw
     assert done["approved_digest"] == done["arguments_digest"] != draft["arguments_digest"]
     assert done["approved_by"] == "human:cli:tester"
+
+
+RESULTS = "Authentication-Results: mail.protonmail.ch; dmarc={}"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "headers"),
+    [("fail", [RESULTS.format("fail")]), ("unverified", ["From: eve@customer.example"])],
+)
+async def test_an_answer_to_a_forged_sender_waits_although_the_policy_sends(
+    verdict: str, headers: list[str]
+) -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        async with serving(post):
+            post.writes("help", headers=headers)
+            draft = await post.directive("awaiting_approval")
+            await post.quiet()
+            assert post.server.submissions == []
+            (mail,) = await post.signals("email.inbound.received")
+            (asked,) = await post.signals("directive.approval_requested")
+            await decided(post, "approve", draft["id"])
+            await post.mails(1)
+    assert json.loads(mail["payload"])["trust"]["verdict"] == verdict
+    why = {"fail": FORGED, "unverified": SEVERAL}[verdict]
+    assert draft["approval_reason"] == why == json.loads(asked["payload"])["reason"]
+
+
+async def test_an_answer_to_a_proven_sender_leaves_only_where_the_policy_sends() -> None:
+    async with post_office() as post:
+        await post.install()
+        async with serving(post):
+            post.writes("help", headers=[RESULTS.format("pass")])
+            draft = await post.directive("awaiting_approval")
+            await post.quiet()
+    assert post.server.submissions == []
+    assert draft["approval_reason"] == POLICY
 
 
 async def test_an_edit_is_an_audited_fact_without_the_words() -> None:

@@ -5,7 +5,7 @@ Nothing but an answer leaves by mail: failures, questions for approval and notic
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from fleetprompt.kernel.json import clean_text
 from fleetprompt.model import Conversation, Execution, Installation, Signal
 from fleetprompt.runtime.registry import Composed, Registry, Saying, Speech
 from fleetprompt.runtime.signals import emit
+from fleetprompt.runtime.tools.trust import doubt_of
 from fleetprompt.tenancy import TenantSession
 
 DRAFT_LASTS_S: Final = 7 * 24 * 3600.0
@@ -94,8 +95,13 @@ async def _answer(session: TenantSession, conversation: Conversation, saying: Sa
         "subject": answered_subject(str(mail.payload.get("subject", ""))),
         "text": saying.text,
     }
+    return Composed(arguments, _approval_reason(config, mail.payload), DRAFT_LASTS_S)
+
+
+def _approval_reason(config: Mapping[str, Any], mail: Mapping[str, Any]) -> str | None:
+    """The policy's, and what speaks against the sender: that asks whatever the policy says."""
     asks = config.get("policy", "ask") != "send"
-    return Composed(arguments, POLICY if asks else None, DRAFT_LASTS_S)
+    return " ".join(filter(None, (POLICY if asks else None, doubt_of(mail.get("trust"))))) or None
 
 
 async def _answered(session: TenantSession, execution_id: UUID) -> Signal | None:

@@ -107,7 +107,8 @@ async def _asked(session: TenantSession, signal: Signal) -> str | None:
         return None
     decide = DECIDE.format(id=directive.id, org=session.tenant)
     if directive.name != "email.send":
-        return f"{directive.summary} It waits for a person. {decide}"
+        reason = directive.approval_reason or "It waits for a person."
+        return f"{directive.summary} {reason} {decide}"
     mail = await session.get(Signal, UUID(directive.arguments["answers"]))
     head = list(answered(mail.payload)) if mail is not None else []
     to = ", ".join((*directive.arguments["to"], *directive.arguments["cc"]))

@@ -31,6 +31,7 @@ from fleetprompt.runtime.registry import Channel, Offer, Registry, Speech
 from fleetprompt.runtime.signals import Actor
 from fleetprompt.runtime.tools import Tool, ToolContext
 from fleetprompt.runtime.tools.gate import approval_reason
+from fleetprompt.runtime.tools.trust import doubt_of_trigger
 from fleetprompt.tenancy import TenantSession
 from fleetprompt.tenancy.rows import get
 
@@ -129,7 +130,8 @@ async def _request_directive(
     session: TenantSession, registry: Registry, run: Run, call: ToolCallRecord, tool: Tool
 ) -> None:
     """Ask for the directive of a side effect and wait for its end. Its key is (execution, step, index)."""
-    reason = approval_reason(run.agent, tool, tainted=run.execution.tainted)
+    doubt = await doubt_of_trigger(session, run.execution.signal_id)
+    reason = approval_reason(run.agent, tool, tainted=run.execution.tainted, doubt=doubt)
     requested = await request(session, registry, _new_directive(run, call, tool, reason))
     values = {"state": "waiting", "directive_id": requested.id}
     await session.execute(update(ToolCallRecord).where(ToolCallRecord.id == call.id).values(values))

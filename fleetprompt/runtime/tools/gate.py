@@ -24,6 +24,7 @@ AT_LEAST: Final = {
     Role.ADMIN: "its admins and owners",
     Role.OWNER: "its owners",
 }
+READ: Final = "The agent has read text that other people can write."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,18 @@ def _ungranted(agent: Agent, tool: Tool, standing: Standing) -> str:
     return f"{needs} to {provider.package}. An administrator grants it: {how}"
 
 
-def approval_reason(agent: Agent, tool: Tool, *, tainted: bool) -> str | None:
+def approval_reason(agent: Agent, tool: Tool, *, tainted: bool, doubt: str | None = None) -> str | None:
     """Why a person has to agree before this side effect; None if none has to.
 
     The agent's policy says `ask` or `auto` for a tool or for "*"; without one, what cannot be undone is asked for.
-    After third-party text was read, everything with a side effect is asked for, whatever the policy says.
+    After third-party text was read, everything with a side effect is asked for, whatever the policy says; and so it is
+    where something speaks against the sender (doubt), which whoever decides has to see. No proof of a sender spares it.
     """
     assert tool.side_effect is not SideEffect.NONE
+    if doubt is not None:
+        return f"{doubt} {READ}" if tainted else doubt
     if tainted:
-        return "The agent has read text that other people can write."
+        return READ
     wish = read_policies(agent.policies).approval_of(tool.name)
     if wish == "ask":
         return "The agent's policy asks for approval."
