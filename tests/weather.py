@@ -58,24 +58,37 @@ def _parsed(line: str) -> dict[str, Any]:
 async def serve(settings: dict[str, Any], log: str, pace: dict[str, Any]) -> None:
     """Worker and listener until killed, all output into a file. pace: `Pace` of its Mattermost connections."""
     vars(binding)["MattermostSettings"] = partial(MattermostSettings, pace=Pace(**pace))
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(descriptor, stream.fileno())
+    write_to(log)
     async with open_house(Settings.model_validate(settings), role="up", migrate=False) as house:
         never = asyncio.Event()
         await asyncio.gather(worker.serve(house, never), listener.serve(house, never))
 
 
+def write_to(log: str) -> None:
+    """All output of this process into a file."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(descriptor, stream.fileno())
+
+
 @contextlib.contextmanager
 def running(
-    play: Town, *, fault: str = "", pace: Mapping[str, Any] | None = None, **settings: object
+    play: Town,
+    *,
+    fault: str = "",
+    pace: Mapping[str, Any] | None = None,
+    program: killing.Program = serve,
+    **settings: object,
 ) -> Iterator[Service]:
-    """The service; at the end it must still live (unless a fault point was armed) and have nothing to complain of."""
+    """The service; at the end it must still live (unless a fault point was armed) and have nothing to complain of.
+
+    program: what is run, called as `serve`.
+    """
     patience = {} if fault else PATIENT
     values = play.settings.model_dump() | {"log_level": "WARNING", "log_format": "json"} | patience | settings
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
-        with killing.running(serve, values, str(log), dict(pace or {}), fault=fault) as process:
+        with killing.running(program, values, str(log), dict(pace or {}), fault=fault) as process:
             service = Service(process, log)
             yield service
             if not fault:

@@ -5,20 +5,16 @@ Migrations expand: until a later release contracts, the program before it serves
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 
 from fleetprompt.database import scripts
 from fleetprompt.database.engine import Database
-from fleetprompt.kernel.errors import Conflict, Unavailable
+from fleetprompt.database.quiet import lock_tables, patiently
+from fleetprompt.kernel.errors import Conflict
 
 MIGRATION_LOCK = 0x0F1EE7
-LOCK_WAIT_S: Final = 2
-"""A table in use is waited for so long at once: whoever wants it after us waits behind us."""
-PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0)
-"""Between two tries, for those who waited."""
 
 
 class NewerDatabase(Conflict):
@@ -32,17 +28,7 @@ async def migrate_public(database: Database) -> str:
     """
     connection = await database.connect_raw()
     try:
-        for pause_s in PAUSES_S:
-            try:
-                return await _migrate(connection)
-            except asyncpg.LockNotAvailableError:
-                await asyncio.sleep(pause_s)
-        return await _migrate(connection)
-    except asyncpg.LockNotAvailableError as error:
-        raise Unavailable(
-            "The registry is not migrated: a long transaction holds one of its tables.",
-            "End it (pg_stat_activity names it), then start again; nothing was changed.",
-        ) from error
+        return await patiently(lambda: _migrate(connection), "The registry")
     finally:
         await connection.close()
 
@@ -50,7 +36,6 @@ async def migrate_public(database: Database) -> str:
 async def _migrate(connection: asyncpg.Connection[Any]) -> str:
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", MIGRATION_LOCK)
-        await connection.execute(f"set local lock_timeout to '{LOCK_WAIT_S}s'")
         await _advance(connection, await current_revision(connection, "public"))
     return scripts.head("public")
 
@@ -73,5 +58,8 @@ async def _advance(connection: asyncpg.Connection[Any], start: str | None) -> No
         raise NewerDatabase(
             "The database is newer than this program.", "Upgrade FleetPrompt; the database is unchanged."
         )
+    script = scripts.upgrade_script("public", start)
+    if start is not None:
+        await lock_tables(connection, "public", script)
     await connection.execute("set local search_path to public")
-    await connection.execute(scripts.upgrade_script("public", start))
+    await connection.execute(script)

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from fleetprompt.database import scripts
 from fleetprompt.database.engine import Database
 from fleetprompt.database.migrate import NewerDatabase, current_revision
+from fleetprompt.database.quiet import lock_tables, patiently
 from fleetprompt.kernel import faults
 from fleetprompt.kernel.errors import Conflict, FleetPromptError, NotFound
 from fleetprompt.kernel.ids import TenantSlug, new_id
@@ -32,13 +33,10 @@ from fleetprompt.tenancy.slugs import parse_slug, role_name, schema_name
 ROLE_CLASHES = (
     asyncpg.InternalServerError,
     asyncpg.UniqueViolationError,
-    asyncpg.DeadlockDetectedError,
     asyncpg.UndefinedObjectError,
 )
 """Roles belong to the whole server: a tenant made there at the same instant shows as "tuple concurrently updated", or
 its role as "does not exist" to a backend that looked for it just before."""
-LOCK_WAIT_S = 10
-"""An open transaction of the tenant is waited for so long; its other transactions wait behind us."""
 ROLE_WAITS_S = (0.05, 0.1, 0.2, 0.4)
 
 
@@ -83,10 +81,14 @@ async def advance_schema(database: Database, slug: TenantSlug) -> bool:
     async with database.scripting(slug) as connection:
         for wait_s in ROLE_WAITS_S:
             try:
-                return await _advance_in_one(connection, slug)
+                return await _advance_patiently(connection, slug)
             except ROLE_CLASHES:
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))
-        return await _advance_in_one(connection, slug)
+        return await _advance_patiently(connection, slug)
+
+
+async def _advance_patiently(connection: asyncpg.Connection[Any], slug: TenantSlug) -> bool:
+    return await patiently(lambda: _advance_in_one(connection, slug), f"Organization {slug!r}")
 
 
 async def _advance_in_one(connection: asyncpg.Connection[Any], slug: TenantSlug) -> bool:
@@ -119,7 +121,10 @@ async def _advance(connection: asyncpg.Connection[Any], slug: TenantSlug) -> boo
         return False
     await connection.execute(role_script(slug) + schema_script(slug) + _enter(slug))
     start = await current_revision(connection, schema_name(slug)) if row["has_tables"] else None
-    await connection.execute(_script(slug, start, head) + _LEAVE + _mark_script(slug, row["state"], head))
+    script = _script(slug, start, head)
+    if row["has_tables"]:
+        await lock_tables(connection, schema_name(slug), script)
+    await connection.execute(script + _LEAVE + _mark_script(slug, row["state"], head))
     if row["state"] == OrganizationState.CREATING:
         faults.reach(fault_point("organization", "creating", "active"))
     return True
@@ -132,7 +137,6 @@ def _enter(slug: TenantSlug) -> str:
     """Looking at a table by name fails where the role may not look; the search path would only pass such a schema over."""
     schema = schema_name(slug)
     return (
-        f"set local lock_timeout to '{LOCK_WAIT_S}s';"
         f"set local role {role_name(slug)}; set local search_path to {schema}, pg_temp;"
         f"select to_regclass('{schema}.alembic_version');"
     )

@@ -130,7 +130,9 @@ async def test_readyz_says_why_it_cannot_work_and_recovers() -> None:
                 await house.rows(behind)
                 away = await client.get("/readyz")
                 assert (away.status_code, "fleetprompt migrate" in away.json()["reason"]) == (503, True)
-            await house.rows("create table public.alembic_version as select $1::varchar(32) as version_num", was)
+            await house.rows(
+                "create table public.alembic_version as select $1::varchar(32) as version_num", was
+            )
             assert (await client.get("/readyz")).json() == {"status": "ready"}
         assert await stopped(web) == 0
 

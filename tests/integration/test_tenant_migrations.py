@@ -9,6 +9,7 @@ import pytest
 
 from fleetprompt.database import scripts
 from fleetprompt.database.migrate import migrate_public
+from fleetprompt.database.quiet import lock_tables, patiently
 from fleetprompt.kernel.errors import Conflict, Unavailable
 from fleetprompt.kernel.ids import TenantSlug
 from fleetprompt.tenancy.migrations import Migrated, migrate_tenants
@@ -145,10 +146,9 @@ async def test_a_schema_that_became_newer_meanwhile_is_left_alone_too(house: Hou
     assert (await find_organization(house.database, GLOBEX)).schema_error is None
 
 
-async def test_a_table_in_use_is_waited_for_in_short_turns_and_the_migration_is_done_once_it_is_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("fleetprompt.database.migrate.LOCK_WAIT_S", 1)
+async def test_a_table_in_use_is_waited_for_in_short_turns_and_the_migration_is_done_once_it_is_free() -> (
+    None
+):
     async with bare_house() as house:
         await fall_behind_in_public(house)
         connection = await house.database.connect_raw()
@@ -172,8 +172,7 @@ async def test_a_table_in_use_is_waited_for_in_short_turns_and_the_migration_is_
 async def test_a_table_that_stays_in_use_ends_the_migration_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fleetprompt.database.migrate.LOCK_WAIT_S", 0.05)
-    monkeypatch.setattr("fleetprompt.database.migrate.PAUSES_S", (0.05, 0.05))
+    monkeypatch.setattr("fleetprompt.database.quiet.PATIENCE_S", 0.5)
     async with bare_house() as house:
         await fall_behind_in_public(house)
         connection = await house.database.connect_raw()
@@ -188,19 +187,49 @@ async def test_a_table_that_stays_in_use_ends_the_migration_with_what_to_do(
         assert await migrate_public(house.database) == scripts.head("public")
 
 
+async def test_work_that_holds_what_a_migration_waits_for_is_not_ended_as_a_deadlock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fleetprompt.database.quiet.random.shuffle", lambda tables: tables.sort())
+    async with bare_house() as house:
+        work, other, third = [await house.database.connect_raw() for _ in range(3)]
+
+        async def migrate() -> None:
+            async with other.transaction():
+                await lock_tables(other, "public", "job, organizations, worker")
+
+        try:
+            between = third.transaction()
+            await between.start()
+            await third.fetch("select from public.organizations")
+            async with work.transaction():
+                await work.fetch("select from public.worker")
+                migrating = asyncio.create_task(patiently(migrate, "The registry"))
+                await until_waited_for(house, "organizations")  # it holds `job`
+                working = asyncio.create_task(work.fetch("select from public.job"))
+                await until_waited_for(house, "job")
+                await (
+                    between.rollback()
+                )  # it gets `organizations`, and waits for `worker`, after the work began to wait
+                await working
+            await asyncio.wait_for(migrating, 10)
+        finally:
+            await asyncio.gather(work.close(), other.close(), third.close())
+
+
 async def fall_behind_in_public(house: House) -> None:
     """As before the last migration of `worker`."""
     await house.rows("alter table public.worker drop column machine, drop column born")
     await house.rows("update public.alembic_version set version_num = 'public_0010'")
 
 
-async def until_waited_for(house: House) -> None:
-    """Until the migration stands in line for the table, and with it everybody after it."""
+async def until_waited_for(house: House, table: str = "worker") -> None:
+    """Until somebody stands in line for the table."""
     waiting = (
-        "select count(*) from pg_locks where not granted and relation = to_regclass('public.worker')"
+        "select count(*) from pg_locks where not granted and relation = to_regclass('public.' || $1)"
         " and database = (select oid from pg_database where datname = current_database())"
     )
-    while not await house.value(waiting):
+    while not await house.value(waiting, table):
         await asyncio.sleep(0.02)
 
 

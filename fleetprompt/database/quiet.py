@@ -1,0 +1,62 @@
+"""Migrating tables while others work on them: all locks at once or none, and nobody waits behind us for long.
+
+A transaction at work may hold what a migration waits for, and wait for what the migration holds. Postgres ends such a
+deadlock after `deadlock_timeout` (a second by default) at whoever notices it first, which would be the work. So a migration
+locks the tables that it names in one statement, gives up well before that second, and tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import asyncpg
+
+from fleetprompt.kernel.clock import monotonic_s
+from fleetprompt.kernel.errors import Unavailable
+
+T = TypeVar("T")
+
+WITHIN_S: Final = 0.4
+"""Of waiting for all of the locks."""
+PAUSE_S: Final = 0.3
+"""Between two tries, about: whoever waited behind us goes on."""
+PATIENCE_S: Final = 30.0
+BUSY: Final = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+_TABLES = "select relname from pg_class where relnamespace = $1::regnamespace and relkind in ('r', 'p')"
+
+
+async def patiently(attempt: Callable[[], Awaitable[T]], whose: str) -> T:
+    """Make an attempt, a transaction, until it finds its tables free. Raises Unavailable; nothing is changed then."""
+    until_s = monotonic_s() + PATIENCE_S
+    while True:
+        try:
+            return await attempt()
+        except BUSY as error:
+            if monotonic_s() > until_s:
+                raise Unavailable(
+                    f"{whose} cannot be migrated: a long transaction holds a table.",
+                    "End it (pg_stat_activity names it), then try again; nothing was changed.",
+                ) from error
+        await asyncio.sleep(PAUSE_S * random.uniform(0.5, 1.5))
+
+
+async def lock_tables(connection: asyncpg.Connection[Any], schema: str, script: str) -> None:
+    """In a transaction, before the script: lock those tables of the schema that it names. Raises one of BUSY.
+
+    What it reaches besides (a table behind a foreign key) is waited for as briefly.
+    """
+    words = set(re.findall(r"\w+", script))
+    tables = [row["relname"] for row in await connection.fetch(_TABLES, schema) if row["relname"] in words]
+    milliseconds = int(WITHIN_S * 1000)
+    await connection.execute(f"set local lock_timeout to {milliseconds}")
+    if not tables:
+        return
+    random.shuffle(tables)  # whoever works takes them in another order; one of ours suits
+    named = ", ".join(f'"{schema}"."{table}"' for table in tables)
+    await connection.execute(f"set local statement_timeout to {milliseconds}")
+    await connection.execute(f"lock table {named} in access exclusive mode")
+    await connection.execute("set local statement_timeout to default")
