@@ -1,12 +1,7 @@
-"""Mails as customers' programs write them: a text, the same as HTML, and the history of the thread below both; or a text.
-
-The line that says whose words follow stands in both, as with every mail program: texts of fifty words, which these are,
-would else count as two different ones.
-"""
+"""Mails as customers' programs write them: a text, the same as HTML, and the history of the thread below both; or a text."""
 
 from __future__ import annotations
 
-import html
 import itertools
 import random
 from email.message import EmailMessage
@@ -59,7 +54,6 @@ _WORDS: Final = [
     "grüße",
 ]
 _STYLE: Final = "margin:0 0 12px 0;font-family:Arial,Helvetica,sans-serif;font-size:14px;line-height:20px"
-_SAID: Final = "On Fri, 20 Nov 2026, Fleet <fleet@acme.example> wrote:"
 _PARAGRAPHS: Final = 38
 _NEW: Final = 4  # of them; the rest is history
 
@@ -100,7 +94,10 @@ def _paragraph(chance: random.Random) -> str:
 
 def _plain(paragraphs: list[str]) -> str:
     history = "\n>\n".join(f"> {one}" for one in paragraphs[_NEW:])
-    return "\n\n".join(paragraphs[:_NEW]) + f"\n\n{_SAID}\n{history}\n"
+    return (
+        "\n\n".join(paragraphs[:_NEW])
+        + f"\n\nOn Fri, 20 Nov 2026, Fleet <fleet@acme.example> wrote:\n{history}\n"
+    )
 
 
 def _html(paragraphs: list[str]) -> str:
@@ -108,10 +105,7 @@ def _html(paragraphs: list[str]) -> str:
         "".join(f'<p style="{_STYLE}">{one}</p>\n' for one in part)
         for part in (paragraphs[:_NEW], paragraphs[_NEW:])
     )
-    said = f'<div dir="ltr" class="gmail_attr">{html.escape(_SAID)}<br></div>'
-    quoted = (
-        f'<div class="gmail_quote">{said}<blockquote style="margin:0 0 0 8px">{history}</blockquote></div>'
-    )
+    quoted = f'<div class="gmail_quote"><blockquote style="margin:0 0 0 8px">{history}</blockquote></div>'
     return (
         f"<html><head><style>p {{ color: #222; }}</style></head><body><div>{new}</div>{quoted}</body></html>"
     )
