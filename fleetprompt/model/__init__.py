@@ -8,7 +8,7 @@ from fleetprompt.model.execution import Execution, ExecutionStep, ModelCall, Too
 from fleetprompt.model.grant import Grant
 from fleetprompt.model.installation import Credential, Installation, InstallationCursor, InstallationHealth
 from fleetprompt.model.job import Job, Schedule, Worker
-from fleetprompt.model.mail import MailChunk, MailName, MailParticipant, SuppressedAddress
+from fleetprompt.model.mail import MailAnswer, MailChunk, MailName, MailParticipant, SuppressedAddress
 from fleetprompt.model.master_key import ReplacedMasterKey
 from fleetprompt.model.organization import Connection, Membership, Organization, User
 from fleetprompt.model.package import Package, PackageVersion, Skill
@@ -36,6 +36,7 @@ __all__ = [
     "InstallationHealth",
     "Job",
     "JsonObject",
+    "MailAnswer",
     "MailChunk",
     "MailName",
     "MailParticipant",

@@ -50,6 +50,17 @@ class MailParticipant(TenantBase):
     address: Mapped[str] = mapped_column(primary_key=True)
 
 
+class MailAnswer(TenantBase):
+    """An address that the answer of a run is for; counted where the run begins."""
+
+    __tablename__ = "mail_answers"
+
+    execution_id: Mapped[UUID] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(primary_key=True)
+    installation_id: Mapped[UUID]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class SuppressedAddress(TenantBase):
     """An address that does not take our mail: nothing is sent to it until a person restores it."""
 

@@ -66,6 +66,33 @@ async def test_nobody_gets_more_answers_in_an_hour_than_the_cap() -> None:
     assert {json.loads(row["payload"])["reason"] for row in left} == {"sender_cap"}
 
 
+async def test_who_is_named_as_reply_to_by_many_gets_no_more_answers_than_the_cap() -> None:
+    async with post_office() as post:
+        await post.install(policy="send", answers_per_sender_per_hour="2")
+        for number in range(5):
+            headers = ["Reply-To: victim@customer.example"]
+            sender, subject = f"a{number}@customer.example", f"question {number}"
+            post.writes("help", sender=sender, subject=subject, headers=headers)
+        async with serving(post):
+            left = await post.signals("email.not_answered", 3)
+            await post.quiet()
+    assert [one.recipients for one in post.sent()] == [("victim@customer.example",)] * 2
+    assert {json.loads(row["payload"])["reason"] for row in left} == {"sender_cap"}
+
+
+async def test_a_copy_beyond_the_cap_is_left_out_and_who_asked_is_answered() -> None:
+    async with post_office() as post:
+        await post.install(policy="send", cc="all", answers_per_sender_per_hour="2")
+        for number in range(3):
+            headers = ["Cc: victim@customer.example"]
+            post.writes("help", sender=f"a{number}@customer.example", headers=headers)
+        async with serving(post):
+            sent = await post.mails(3)
+            await post.quiet()
+    assert sorted(one.recipients[0] for one in sent) == [f"a{number}@customer.example" for number in range(3)]
+    assert sum("victim@customer.example" in one.recipients for one in sent) == 2
+
+
 async def test_two_mailboxes_of_ours_do_not_talk_to_each_other() -> None:
     async with post_office() as post:
         await post.install(policy="send")

@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from sqlalchemy import select
 
+from fleetprompt.connectors.proton_mail.caps import without_capped
 from fleetprompt.connectors.proton_mail.names import without_token
 from fleetprompt.connectors.proton_mail.payload import RECEIVED
 from fleetprompt.connectors.proton_mail.recipients import recipients_of
@@ -86,12 +87,13 @@ async def _answer(session: TenantSession, conversation: Conversation, saying: Sa
         return None
     config = installation.config
     found = recipients_of(mail.payload, config.get("cc", "sender"), own_addresses([installation]))
+    cc = await without_capped(session, saying.execution_id, found.cc) if found.cc else ()
     if not found.to:
         return None
     arguments = {
         "answers": str(mail.id),
         "to": list(found.to),
-        "cc": list(found.cc),
+        "cc": list(cc),
         "subject": answered_subject(str(mail.payload.get("subject", ""))),
         "text": saying.text,
     }

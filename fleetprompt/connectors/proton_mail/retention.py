@@ -34,6 +34,8 @@ _INBOUND: Final = "name in ('email.inbound.received', 'email.inbound.quarantined
 # ruff: noqa: S608 - constants of this very file
 _STATEMENTS: Final = (
     f"delete from signals where id in ({_old('signals', _INBOUND)})",
+    "delete from mail_answers where execution_id in (select execution_id from mail_answers"
+    " where installation_id = :installation_id and execution_id < :bound limit :batch)",
     f"delete from executions where id in ({_old('executions', OVER)})",
     "update messages set text = '', deleted = true where id in (" + _old("messages", "text <> ''") + ")",
     "update effects set request = request - 'raw' - 'text' where request ? 'raw' and directive_id in ("

@@ -1,20 +1,20 @@
 """What wakes an agent: the handler of `email.inbound.received`, and why a mail is left unanswered.
 
 Replies cannot be marked automatic through Bridge, so that loops are ours to end: nobody gets more than so many answers in
-an hour, and no thread more than so many before a person of ours takes part.
+an hour and in a day, and no thread more than so many before a person of ours takes part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
+from fleetprompt.connectors.proton_mail import caps
 from fleetprompt.connectors.proton_mail.allowance import suppressed
+from fleetprompt.connectors.proton_mail.recipients import recipients_of
 from fleetprompt.connectors.proton_mail.settings import own_addresses
-from fleetprompt.kernel import clock
 from fleetprompt.model import Directive, Execution, Installation, Message, Signal
 from fleetprompt.runtime.agents.answer import wake
 from fleetprompt.runtime.registry import Registry
@@ -25,7 +25,7 @@ from fleetprompt.tenancy import TenantSession
 NAME: Final = "mail.answer"
 NOT_ANSWERED: Final = "email.not_answered"
 STOPPED: Final = "agent.loop.stopped"
-_LOCK = text("select pg_advisory_xact_lock(hashtextextended(:key, 0))")
+LOOPS: Final = ("thread_cap", caps.DAY)
 
 
 def may_wake(payload: Mapping[str, Any]) -> bool:
@@ -39,11 +39,12 @@ def answering(registry: Registry) -> Callable[[TenantSession, Signal], Awaitable
     async def answer(session: TenantSession, signal: Signal) -> None:
         if await _is_known(session, signal):
             return
-        why = await _why_not(session, signal)
-        if why is None:
-            await wake(session, registry, signal)
+        judged = await _judged(session, signal)
+        if isinstance(judged, str):
+            await emit(session, registry, unanswered(signal, judged))
         else:
-            await emit(session, registry, unanswered(signal, why))
+            await wake(session, registry, signal)
+            await caps.count(session, signal, judged)
 
     return answer
 
@@ -53,38 +54,30 @@ async def _is_known(session: TenantSession, signal: Signal) -> bool:
     return await session.scalar(select(Execution.id).where(Execution.signal_id == signal.id)) is not None
 
 
-async def _why_not(session: TenantSession, signal: Signal) -> str | None:
-    """The reason, in a word. One sender's mails are judged one after the other."""
+async def _judged(session: TenantSession, signal: Signal) -> str | list[str]:
+    """Why it is left unanswered, in a word; otherwise the addresses that the answer counts for."""
     installation = await session.get(Installation, signal.installation_id)
     if installation is None:
         return "not_installed"
     sender = str(signal.payload["author"]["id"])
-    await session.execute(_LOCK, {"key": f"mail:{session.tenant}:{installation.id}:{sender}"})
     ours = select(Installation).where(
         Installation.package == installation.package, Installation.state != "uninstalled"
     )
     if sender in own_addresses(await session.scalars(ours)):
         return "own_address"
-    if await suppressed(session, [sender]):
+    policy = installation.config.get("cc", "sender")
+    found = recipients_of(signal.payload, policy, own_addresses([installation]))
+    if not found.to:
+        return "own_address"  # it wants its answer sent to us
+    if set(await suppressed(session, found.to)) == set(found.to):
         return "suppressed"
-    if await _answers_to(session, installation, sender) >= _cap(installation, "answers_per_sender_per_hour"):
-        return "sender_cap"
-    if await _answers_in_thread(session, signal) >= _cap(installation, "max_answers_per_thread"):
+    got = await caps.caps_of(session, installation, (sender, *found.to, *found.cc))
+    reached = next(filter(None, map(got.reached, (sender, *found.to))), None)
+    if reached is not None:
+        return reached
+    if await _answers_in_thread(session, signal) >= int(installation.config.get("max_answers_per_thread", 6)):
         return "thread_cap"
-    return None
-
-
-def _cap(installation: Installation, name: str) -> int:
-    return int(installation.config.get(name, 6))
-
-
-async def _answers_to(session: TenantSession, installation: Installation, sender: str) -> int:
-    runs = select(func.count()).where(
-        Execution.installation_id == installation.id,
-        Execution.input["person_id"].astext == sender,
-        Execution.created_at > clock.now() - timedelta(hours=1),
-    )
-    return int(await session.scalar(runs) or 0)
+    return [sender, *found.to, *(one for one in found.cc if got.reached(one) is None)]
 
 
 async def _answers_in_thread(session: TenantSession, signal: Signal) -> int:
@@ -107,7 +100,7 @@ async def _answers_in_thread(session: TenantSession, signal: Signal) -> int:
 
 def unanswered(signal: Signal, why: str) -> NewSignal:
     """The fact that a mail is left to people, once for each. why: a word, or a sentence."""
-    name = STOPPED if why == "thread_cap" else NOT_ANSWERED
+    name = STOPPED if why in LOOPS else NOT_ANSWERED
     return NewSignal(
         name,
         {
