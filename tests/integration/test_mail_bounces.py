@@ -9,7 +9,7 @@ import pytest
 from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.runtime.directives import decide, record
 from tests import killing
-from tests.connected import OPERATOR
+from tests.connected import OPERATOR, until
 from tests.house import ACME
 from tests.mail_stage import DANA, FLEET
 from tests.mailed import Post, post_office, serving
@@ -225,3 +225,64 @@ async def test_of_several_only_those_that_a_bounce_names_are_suppressed() -> Non
             await post.quiet()
             addresses = await post.rows("select address from mail_suppressed")
     assert [row["address"] for row in addresses] == ["friend@elsewhere.example"]
+
+
+COLLEAGUE = "colleague@customer.example"
+SUPPRESS = "insert into mail_suppressed (address, reason) values ($1, 'bounced 5.1.1')"
+
+
+@pytest.mark.parametrize("when", ["before the run", "while the draft waits", "once its bytes are frozen"])
+async def test_a_dead_copy_is_left_out_and_the_others_get_the_mail(when: str) -> None:
+    async with post_office() as post:
+        await post.install(cc="all", retry_delay_s="2")
+        if when == "before the run":
+            await post.rows(SUPPRESS, COLLEAGUE)
+        async with serving(post):
+            post.writes("help", headers=[f"Cc: {COLLEAGUE}"])
+            draft = await post.directive("awaiting_approval")
+            if when == "while the draft waits":
+                await post.rows(SUPPRESS, COLLEAGUE)
+            if when == "once its bytes are frozen":
+                post.server.arm("smtp_fail_mail")
+            async with post.house.tenancy.session(ACME) as session:
+                await decide.approve(session, post.house.registry, DirectiveId(draft["id"]), OPERATOR)
+            if when == "once its bytes are frozen":
+                await until(lambda: post.rows("select 1 from directives where failures = 1"), 30)
+                await post.rows(SUPPRESS, COLLEAGUE)
+            (sent,) = await post.mails(1)
+            done = await post.directive("succeeded")
+            (told,) = await post.signals("email.sent")
+    assert sent.recipients == (DANA,)
+    assert json.loads(done["result"])["receipts"][0]["left_out"] == [COLLEAGUE]
+    payload = json.loads(told["payload"])
+    assert (payload["to"], payload["cc"], payload["left_out"]) == ([DANA], [], [COLLEAGUE])
+
+
+async def test_a_draft_to_an_address_that_died_meanwhile_is_refused() -> None:
+    async with post_office() as post:
+        await post.install(cc="all")
+        async with serving(post):
+            post.writes("help", headers=[f"Cc: {COLLEAGUE}"])
+            draft = await post.directive("awaiting_approval")
+            await post.rows(SUPPRESS, DANA)
+            async with post.house.tenancy.session(ACME) as session:
+                await decide.approve(session, post.house.registry, DirectiveId(draft["id"]), OPERATOR)
+            failed = await post.directive("failed")
+            await post.quiet()
+    assert failed["error_code"] == "suppressed"
+    assert DANA in failed["error"]
+    assert post.server.submissions == []
+
+
+async def test_no_run_is_spent_on_a_mail_whose_answer_would_go_to_a_dead_address() -> None:
+    """Whoever wrote lives; where they want their answer does not."""
+    async with post_office() as post:
+        await post.install(policy="send")
+        await post.rows(SUPPRESS, "dead@customer.example")
+        async with serving(post):
+            post.writes("help", headers=["Reply-To: dead@customer.example"])
+            (left,) = await post.signals("email.not_answered")
+            await post.quiet()
+            runs = await post.rows("select 1 from executions")
+    assert json.loads(left["payload"])["reason"] == "suppressed"
+    assert (runs, post.server.submissions) == ([], [])

@@ -13,6 +13,7 @@ from fleetprompt.connectors.proton_mail.allowance import wait_for_allowance_s
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.packages.inline import run_now
 from fleetprompt.packages.lifecycle import install
+from fleetprompt.runtime.directives.decide import approve
 from fleetprompt.sandbox.mattermost import SandboxMattermost
 from tests.connected import OPERATOR, until
 from tests.house import ACME
@@ -85,6 +86,25 @@ async def test_a_run_that_fails_tells_the_chat_and_never_the_customer() -> None:
             await post.quiet()
     assert "fleetprompt executions show" in notice
     assert post.server.submissions == []
+
+
+async def test_a_mail_that_was_not_sent_is_told_in_the_chat() -> None:
+    async with post_office() as post, chat_beside(post) as (chat, channel):
+        await post.install(notice_channel=channel)
+        async with serving(post):
+            post.writes("help")
+            draft = await post.directive("awaiting_approval")
+            await post.rows("insert into mail_suppressed (address, reason) values ($1, 'bounced')", DANA)
+            async with post.house.tenancy.session(ACME) as session:
+                await approve(session, post.house.registry, draft["id"], OPERATOR)
+
+            async def told() -> list[str]:
+                return [one.message for one in chat.posts(channel) if "was not sent" in one.message]
+
+            (notice,) = await until(told, 30)
+            await post.quiet()
+    assert f"{DANA}: mail to this address came back" in notice
+    assert f"fleetprompt directives show {draft['id']} --org acme" in notice
 
 
 async def test_our_own_limit_of_mails_an_hour_holds_the_next_one_back() -> None:

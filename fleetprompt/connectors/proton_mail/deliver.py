@@ -9,6 +9,7 @@ mail that is refused again and again ends as failed, and not as one of which nob
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -43,6 +44,14 @@ MAX_FAILURES: Final = 4
 AT_ONCE: Final = 2  # of one mailbox: a slow one must not use up the worker
 SHORT_WAIT_S: Final = 0.5
 CROWDED: Final = RetryIn(2.0, "crowded", "Other mails of this mailbox go first.", forgiven=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """The way is free. gone: recipients whom nothing is sent to."""
+
+    installation: Installation
+    gone: tuple[str, ...] = ()
 
 
 class MailEffector:
@@ -84,18 +93,19 @@ class MailEffector:
 
     async def _perform(self, effect: EffectTry) -> Outcome:
         way = await self._way(effect, sends=True)
-        if not isinstance(way, Installation):
+        if not isinstance(way, _Open):
             return way
+        installation = way.installation
         try:
-            async with self._pool.lend(effect.tenant, way) as adapter:
-                receipt = await adapter.send(_frozen(effect))
+            async with self._pool.lend(effect.tenant, installation) as adapter:
+                receipt = await adapter.send(_frozen(effect, way.gone))
         except RefusedAfterData as error:
-            return await self._refused_after_data(effect, way, error)
+            return await self._refused_after_data(effect, installation, error)
         except AdapterError as error:
-            return await self._failed(effect, way, error)
-        await breaker.note_success(self._tenancy, effect.tenant, way.id)
+            return await self._failed(effect, installation, error)
+        await breaker.note_success(self._tenancy, effect.tenant, installation.id)
         observe.sent(effect.tenant, PACKAGE, "delivered")
-        return _delivered(receipt)
+        return _delivered(effect, receipt, way.gone)
 
     async def _look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
         way = await self._way(effect, sends=False)
@@ -103,7 +113,7 @@ class MailEffector:
             return Unclear(way.reason)
         if isinstance(way, RetryIn):
             return way
-        return await self._search(effect, way)
+        return await self._search(effect, way.installation)
 
     async def _search(
         self, effect: EffectTry, installation: Installation
@@ -120,9 +130,9 @@ class MailEffector:
         if receipt is None:
             return Absent()
         observe.sent(effect.tenant, PACKAGE, "found")
-        return _delivered(receipt)
+        return _delivered(effect, receipt)
 
-    async def _way(self, effect: EffectTry, *, sends: bool) -> Installation | RetryIn | Refused:
+    async def _way(self, effect: EffectTry, *, sends: bool) -> _Open | RetryIn | Refused:
         """Whether the mailbox may be used now, or why not."""
         async with self._tenancy.session(effect.tenant) as session:
             installation = await session.get(Installation, _installation_id(effect))
@@ -133,14 +143,10 @@ class MailEffector:
             if standing.wait_s > 0:
                 return RetryIn(standing.wait_s, "blocked", "Bridge is given a pause.", forgiven=True)
             if not sends:
-                return installation
-            refused = await suppressed(session, effect.request["recipients"])
-            if refused:
-                what = f"{', '.join(refused)}: mail to this address came back."
-                return Refused(
-                    "suppressed",
-                    f"{what} Restore it: fleetprompt mail suppressed restore ADDRESS --org {effect.tenant}.",
-                )
+                return _Open(installation)
+            gone = await suppressed(session, effect.request["recipients"])
+            if set(_primary(effect)) <= set(gone):
+                return _nobody(effect)
             wait_s = effect.ahead
             if wait_s is None:
                 wait_s = await wait_for_allowance_s(session, installation, effect.directive_id, effect.key)
@@ -149,7 +155,7 @@ class MailEffector:
             return RetryIn(
                 wait_s, "own_rate_limit", "Our own limit of mails an hour or a day.", forgiven=True
             )
-        return installation
+        return _Open(installation, tuple(gone))
 
     async def _failed(self, effect: EffectTry, installation: Installation, error: AdapterError) -> Outcome:
         await self._remember(effect, error, self._registry)
@@ -194,7 +200,20 @@ def _installation_id(effect: EffectTry) -> UUID:
     return effect.installation_id
 
 
-def _frozen(effect: EffectTry) -> FrozenMail:
+def _primary(effect: EffectTry) -> list[str]:
+    """Whom the mail is for, copies apart; of one that an older version froze the first."""
+    return list(effect.request.get("to") or effect.request["recipients"][:1])
+
+
+def _nobody(effect: EffectTry) -> Refused:
+    """Nobody is left whom the mail is for."""
+    what = f"{', '.join(_primary(effect))}: mail to this address came back."
+    restore = f"fleetprompt mail suppressed restore ADDRESS --org {effect.tenant}"
+    return Refused("suppressed", f"{what} Restore it: {restore}.")
+
+
+def _frozen(effect: EffectTry, gone: Sequence[str] = ()) -> FrozenMail:
+    """gone: copies that came to be left out after the bytes were frozen; these stay as they are."""
     request = effect.request
     return FrozenMail(
         key=effect.key,
@@ -204,14 +223,15 @@ def _frozen(effect: EffectTry) -> FrozenMail:
         raw=request["raw"].encode("ascii"),
         message_id=request["message_id"],
         sender=request["sender"],
-        recipients=tuple(request["recipients"]),
+        recipients=tuple(one for one in request["recipients"] if one not in gone),
     )
 
 
-def _delivered(receipt: Receipt) -> Delivered:
-    return Delivered(
-        {"external_id": receipt.external_id, "sent_at_ms": receipt.sent_at_ms, "found": receipt.found}
-    )
+def _delivered(effect: EffectTry, receipt: Receipt, gone: Sequence[str] = ()) -> Delivered:
+    """left_out: copies that were not sent, since mail to these addresses came back."""
+    said = {"external_id": receipt.external_id, "sent_at_ms": receipt.sent_at_ms, "found": receipt.found}
+    left_out = [*effect.request.get("left_out", ()), *gone]
+    return Delivered({**said, "left_out": left_out} if left_out else said)
 
 
 def _delay_s(effect: EffectTry, installation: Installation) -> float:

@@ -26,9 +26,11 @@ from fleetprompt.tenancy import TenantSession
 
 NAME: Final = "mail.notice"
 PACKAGE: Final = "proton-mail"
+SEND: Final = "email.send"
 ASKED: Final = "directive.approval_requested"
 FAILED: Final = "agent.execution.failed"
-TOLD: Final = (ASKED, FAILED, STOPPED, NOT_ANSWERED, BOUNCED, REDACTED)
+UNSENT: Final = "directive.failed"
+TOLD: Final = (ASKED, FAILED, UNSENT, STOPPED, NOT_ANSWERED, BOUNCED, REDACTED)
 SHOWN_CHARS: Final = 600
 DECIDE: Final = "`fleetprompt directives show {id} --org {org}`, then `edit`, `approve` or `reject`."
 
@@ -106,7 +108,7 @@ async def _asked(session: TenantSession, signal: Signal) -> str | None:
     if directive is None or directive.state != DirectiveState.AWAITING_APPROVAL:
         return None
     decide = DECIDE.format(id=directive.id, org=session.tenant)
-    if directive.name != "email.send":
+    if directive.name != SEND:
         reason = directive.approval_reason or "It waits for a person."
         return f"{directive.summary} {reason} {decide}"
     mail = await session.get(Signal, UUID(directive.arguments["answers"]))
@@ -132,6 +134,17 @@ async def _failed(session: TenantSession, signal: Signal) -> str | None:
     return (
         f"A mail could not be answered: {signal.payload.get('error')}. "
         f"`fleetprompt executions show {signal.payload['execution_id']} --org {session.tenant}`"
+    )
+
+
+async def _unsent(session: TenantSession, signal: Signal) -> str | None:
+    """A mail that did not leave. One that came back is told as that, and other directives are not for this channel."""
+    payload = signal.payload
+    if payload["directive"] != SEND or payload["error_code"] == "bounced":
+        return None
+    return (
+        f"A mail was not sent: {payload['error']} "
+        f"`fleetprompt directives show {payload['directive_id']} --org {session.tenant}`"
     )
 
 
@@ -172,6 +185,7 @@ def _sender(payload: Mapping[str, Any]) -> str:
 _WORDS: Final[dict[str, Callable[[TenantSession, Signal], Awaitable[str | None]]]] = {
     ASKED: _asked,
     FAILED: _failed,
+    UNSENT: _unsent,
     STOPPED: _left,
     NOT_ANSWERED: _left,
     BOUNCED: _came_back,

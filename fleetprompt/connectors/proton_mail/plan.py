@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -10,6 +10,7 @@ from sqlalchemy import select
 from adapters.errors import AdapterError
 from adapters.proton_mail import FrozenMail, Letter, freeze
 from fleetprompt.connectors.proton_mail import names
+from fleetprompt.connectors.proton_mail.allowance import suppressed
 from fleetprompt.connectors.proton_mail.recipients import allowed
 from fleetprompt.connectors.proton_mail.settings import ProtonMailConfig, adapter_settings, own_addresses
 from fleetprompt.connectors.proton_mail.threads import save_names, save_participants
@@ -30,7 +31,8 @@ async def plan_mail(session: TenantSession, directive: Directive) -> dict[str, A
         return _refusal("not_of_the_thread", "A recipient takes no part in the thread that this answers.")
     subject = await _subject(session, directive, installation, arguments["subject"])
     settings = adapter_settings(ProtonMailConfig.model_validate(installation.config), "x")
-    letter = _letter(arguments, subject, mail.payload)
+    gone = set(await suppressed(session, [*arguments["to"], *arguments["cc"]]))
+    letter = _letter(arguments, subject, mail.payload, gone)
     try:
         frozen = freeze(f"{directive.id}.0", letter, settings, clock.now_ms())
     except AdapterError as error:
@@ -39,19 +41,29 @@ async def plan_mail(session: TenantSession, directive: Directive) -> dict[str, A
     return {
         "message_id": frozen.message_id,
         "sender": frozen.sender,
+        "to": list(letter.to),
+        "left_out": [
+            one for one in (*arguments["to"], *arguments["cc"]) if one not in (*letter.to, *letter.cc)
+        ],
         "recipients": list(frozen.recipients),
         "text": arguments["text"],
         "raw": frozen.raw.decode("ascii"),
     }
 
 
-def _letter(arguments: Mapping[str, Any], subject: str, mail: Mapping[str, Any]) -> Letter:
-    """References are those of the mail that is answered; ids that no header can hold are left out."""
+def _letter(
+    arguments: Mapping[str, Any], subject: str, mail: Mapping[str, Any], gone: Collection[str]
+) -> Letter:
+    """References are those of the mail that is answered; ids that no header can hold are left out.
+
+    gone: addresses that nothing is sent to. Where no other is left to write to, sending is what refuses it: a person may
+    restore one and try again.
+    """
     answered = mail.get("rfc_message_id", "")
     earlier = [*mail.get("references", ())] or [*mail.get("in_reply_to", ())][:1]
     return Letter(
-        to=arguments["to"],
-        cc=arguments["cc"],
+        to=[one for one in arguments["to"] if one not in gone] or arguments["to"],
+        cc=[one for one in arguments["cc"] if one not in gone],
         subject=subject,
         text=arguments["text"],
         in_reply_to=answered if _fits(answered) else "",

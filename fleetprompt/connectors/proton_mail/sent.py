@@ -54,6 +54,7 @@ async def _project(
 
 
 def _signal(directive: Directive, message_id: str, receipt: dict[str, Any]) -> NewSignal:
+    left_out = receipt.get("left_out", [])
     return NewSignal(
         SENT,
         {
@@ -62,8 +63,9 @@ def _signal(directive: Directive, message_id: str, receipt: dict[str, Any]) -> N
             "conversation_id": str(directive.conversation_id) if directive.conversation_id else None,
             "external_id": message_id,
             "answers": directive.arguments["answers"],
-            "to": directive.arguments["to"],
-            "cc": directive.arguments["cc"],
+            "to": [one for one in directive.arguments["to"] if one not in left_out],
+            "cc": [one for one in directive.arguments["cc"] if one not in left_out],
+            "left_out": left_out,
             "subject": directive.arguments["subject"],
             "found": bool(receipt.get("found")),
         },
