@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from fleetprompt.database.embedded import EmbeddedPostgres
 from fleetprompt.database.engine import Database
 from fleetprompt.database.migrate import migrate_public
 from fleetprompt.kernel.ids import TenantSlug
@@ -74,6 +75,19 @@ async def fresh_house(*, pool_size: int = 20) -> AsyncIterator[House]:
             yield House(url, database, Tenancy(database))
         finally:
             await database.close()
+
+
+@contextlib.asynccontextmanager
+async def embedded_house(server: EmbeddedPostgres) -> AsyncIterator[House]:
+    """Two tenants on a server of their own."""
+    database = Database((await server.start()).url(), pool_size=5)
+    try:
+        await _migrate(database)
+        for slug in (ACME, GLOBEX):
+            await create_organization(database, slug)
+        yield House(database.url.render_as_string(hide_password=False), database, Tenancy(database))
+    finally:
+        await database.close()
 
 
 async def _template() -> str:

@@ -72,6 +72,13 @@ async def serve(settings: dict[str, Any], log: str, _: dict[str, Any]) -> None:
         await asyncio.gather(*[one.serve(house, never) for one in (asgi, worker, listener)])
 
 
+async def serve_web(settings: dict[str, Any], log: str, _: dict[str, Any]) -> None:
+    """The same for `fleetprompt web`."""
+    write_to(log)
+    async with open_house(Settings.model_validate(settings), role="web") as house:
+        await asgi.serve(house, asyncio.Event())
+
+
 @contextlib.asynccontextmanager
 async def watched(port: int) -> AsyncIterator[list[tuple[int, Any]]]:
     """What `/readyz` answers meanwhile, from its first answer on, several times a second."""

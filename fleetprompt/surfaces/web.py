@@ -17,6 +17,7 @@ from litestar.types import ControllerRouterHandler, Message, Scope
 from fleetprompt.database.engine import is_away
 from fleetprompt.kernel.errors import FleetPromptError, Unavailable
 from fleetprompt.surfaces.health import Measure, Readiness, health_routes, nothing_to_measure
+from fleetprompt.surfaces.status import headers_of
 from fleetprompt.telemetry import get_logger, metrics
 
 DRAIN_S: Final = 2.0  # for requests under way, out of the five seconds that the whole stop may take
@@ -67,13 +68,15 @@ def _too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Any]:
 
 
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Our fault: the log gets the error, the caller its class at most."""
+    """Our fault: the log gets the error, the caller its class at most. What is away for now is no fault."""
     if is_away(error):
         error = Unavailable("The database does not answer.", "Try again in a moment.")
+    if isinstance(error, Unavailable):
+        get_logger(__name__).warning("request refused", path=request.url.path, reason=error.what)
+        return Response(error_body(error.code, str(error)), status_code=503, headers=headers_of(error))
     get_logger(__name__).error("request failed", path=request.url.path, exc_info=error)
     if isinstance(error, FleetPromptError):
-        status = 503 if isinstance(error, Unavailable) else 500
-        return Response(error_body(error.code, str(error)), status_code=status)
+        return Response(error_body(error.code, str(error)), status_code=500)
     return Response(error_body("internal", "Something went wrong here; the log says what."), status_code=500)
 
 

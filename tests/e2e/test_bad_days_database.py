@@ -12,15 +12,10 @@ from typing import Any
 import pytest
 
 from fleetprompt.database.embedded import EmbeddedPostgres
-from fleetprompt.database.engine import Database
-from fleetprompt.database.migrate import migrate_public
 from fleetprompt.doctor import examine
-from fleetprompt.packages.publishing import publish_first_party
-from fleetprompt.tenancy import Tenancy
-from fleetprompt.tenancy.organizations import create_organization
 from tests import weather
 from tests.database import reachable_directory
-from tests.house import ACME, GLOBEX, House
+from tests.house import embedded_house
 from tests.small_disk import fill, small_disk
 from tests.town import Town
 from tests.weather import said, stormy_town
@@ -64,20 +59,6 @@ async def test_all_sessions_are_cut_again_and_again_under_load() -> None:
                     await play.house.rows(CUT)
                 await asyncio.sleep(0.08)
             await _all_answered_once(play, 20)
-
-
-@contextlib.asynccontextmanager
-async def embedded_house(server: EmbeddedPostgres) -> AsyncIterator[House]:
-    """Two tenants on a server of their own."""
-    database = Database((await server.start()).url(), pool_size=5)
-    try:
-        await migrate_public(database)
-        assert await publish_first_party(database) == []
-        for slug in (ACME, GLOBEX):
-            await create_organization(database, slug)
-        yield House(database.url.render_as_string(hide_password=False), database, Tenancy(database))
-    finally:
-        await database.close()
 
 
 @contextlib.asynccontextmanager
