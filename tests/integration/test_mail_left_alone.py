@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from fleetprompt.connectors.proton_mail.caps import DAY_IS_HOURS
 from fleetprompt.runtime.agents.manage import create_agent
+from fleetprompt.runtime.directives.decide import approve
 from fleetprompt.runtime.signals.replay import Chosen, replay
 from tests.connected import OPERATOR
 from tests.house import ACME, GLOBEX
@@ -21,6 +23,9 @@ SILENT = {
     "no_reply_sender": {"sender": "no-reply@shop.example"},
     "own_address": {"sender": FLEET},
 }
+
+
+AN_HOUR_LATER = "update mail_answers set created_at = created_at - interval '61 minutes'"
 
 
 async def test_what_no_machine_may_answer_is_told_and_left_alone() -> None:
@@ -64,6 +69,40 @@ async def test_nobody_gets_more_answers_in_an_hour_than_the_cap() -> None:
             await post.quiet()
     assert len(post.sent()) == 2
     assert {json.loads(row["payload"])["reason"] for row in left} == {"sender_cap"}
+
+
+async def test_a_responder_that_begins_a_thread_with_each_mail_is_stopped_in_a_day_and_reported() -> None:
+    """Neither the thread's cap nor the hour's ends it: each hour would let the next ones through."""
+    async with post_office() as post:
+        await post.install(policy="send", answers_per_sender_per_hour="1")
+        async with serving(post):
+            for hour in range(DAY_IS_HOURS + 1):
+                post.writes("I am away.", subject=f"Away {hour}")
+                if hour < DAY_IS_HOURS:
+                    await post.mails(hour + 1)
+                    await post.quiet()
+                    await post.rows(AN_HOUR_LATER)
+            (stopped,) = await post.signals("agent.loop.stopped")
+            await post.quiet()
+            assert len(post.sent()) == DAY_IS_HOURS
+            assert json.loads(stopped["payload"])["reason"] == "sender_day_cap"
+            await post.rows(AN_HOUR_LATER.replace("61 minutes", "1 day"))
+            post.writes("I am back.", subject="Back")
+            await post.mails(DAY_IS_HOURS + 1)
+
+
+async def test_what_a_person_approved_does_not_count_for_the_day() -> None:
+    async with post_office() as post:
+        await post.install(answers_per_sender_per_hour="1")
+        async with serving(post):
+            for hour in range(DAY_IS_HOURS + 1):
+                post.writes("help", subject=f"question {hour}")
+                draft = await post.directive("awaiting_approval", nth=hour)
+                async with post.house.tenancy.session(ACME) as session:
+                    await approve(session, post.house.registry, draft["id"], OPERATOR)
+                await post.mails(hour + 1)
+                await post.quiet()
+                await post.rows(AN_HOUR_LATER)
 
 
 async def test_who_is_named_as_reply_to_by_many_gets_no_more_answers_than_the_cap() -> None:

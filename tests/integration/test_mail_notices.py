@@ -36,6 +36,12 @@ async def chat_beside(post: Post) -> AsyncIterator[tuple[SandboxMattermost, str]
         yield chat, channel.id
 
 
+ANSWERED_ALL_DAY = (
+    "insert into mail_answers (execution_id, address, installation_id, created_at) select gen_random_uuid(), $1, i.id,"
+    " now() - interval '2 h' from installations i, generate_series(1, 24) where i.package = 'proton-mail'"
+)
+
+
 @pytest.mark.parametrize("by_name", [True, False])
 async def test_a_draft_is_told_in_the_chat_with_the_commands_to_use(by_name: bool) -> None:
     """Nothing was said there yet: the chat itself knows the channel's name."""
@@ -85,6 +91,25 @@ async def test_a_run_that_fails_tells_the_chat_and_never_the_customer() -> None:
             (notice,) = await until(told, 30)
             await post.quiet()
     assert "fleetprompt executions show" in notice
+    assert post.server.submissions == []
+
+
+@pytest.mark.parametrize("reason", ["thread_cap", "sender_day_cap"])
+async def test_a_stopped_loop_is_told_in_the_chat(reason: str) -> None:
+    async with post_office() as post, chat_beside(post) as (chat, channel):
+        most = "0" if reason == "thread_cap" else "6"
+        await post.install(notice_channel=channel, policy="send", max_answers_per_thread=most)
+        if reason == "sender_day_cap":
+            await post.rows(ANSWERED_ALL_DAY, DANA)
+        async with serving(post):
+            for number in range(3):
+                post.writes("I am away.", subject=f"Away {number}")
+            stopped = await post.signals("agent.loop.stopped", 3)
+            await post.quiet()
+            told = [one.message for one in chat.posts(channel) if not one.type]
+    assert all(f"{DANA} got answer upon answer" in one and reason in one for one in told)
+    assert f"fleetprompt signals show {json.loads(stopped[0]['payload'])['signal_id']} --org acme" in told[0]
+    assert len(told) == (3 if reason == "thread_cap" else 1)  # of a sender once a day, whatever comes in
     assert post.server.submissions == []
 
 

@@ -50,9 +50,9 @@ class Caps:
     def reached(self, address: str) -> str | None:
         """Which cap, in a word."""
         in_hour, in_day = self.got.get(address, (0, 0))
-        if in_day >= self.per_hour * DAY_IS_HOURS:
-            return DAY
-        return HOUR if in_hour >= self.per_hour else None
+        if in_hour >= self.per_hour:
+            return HOUR
+        return DAY if in_day >= self.per_hour * DAY_IS_HOURS else None
 
 
 async def caps_of(session: TenantSession, installation: Installation, addresses: Collection[str]) -> Caps:

@@ -12,9 +12,11 @@ from uuid import UUID
 
 from sqlalchemy import or_, select
 
+from fleetprompt.connectors.proton_mail import caps
 from fleetprompt.connectors.proton_mail.bounces import BOUNCED
+from fleetprompt.connectors.proton_mail.names import fit
 from fleetprompt.connectors.proton_mail.preview import answered
-from fleetprompt.connectors.proton_mail.wake import NOT_ANSWERED, STOPPED
+from fleetprompt.connectors.proton_mail.wake import LOOPS, NOT_ANSWERED, STOPPED
 from fleetprompt.connectors.revoking import REDACTED
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Conversation, Directive, Installation, Signal
@@ -31,6 +33,7 @@ ASKED: Final = "directive.approval_requested"
 FAILED: Final = "agent.execution.failed"
 UNSENT: Final = "directive.failed"
 TOLD: Final = (ASKED, FAILED, UNSENT, STOPPED, NOT_ANSWERED, BOUNCED, REDACTED)
+PERIODS_S: Final = {caps.HOUR: 3600, caps.DAY: 86_400}
 SHOWN_CHARS: Final = 600
 DECIDE: Final = "`fleetprompt directives show {id} --org {org}`, then `edit`, `approve` or `reject`."
 
@@ -60,7 +63,7 @@ async def notify(session: TenantSession, registry: Registry, signal: Signal) -> 
     assert channel.arguments is not None, "it is a chat's"
     new = NewDirective(
         channel.directive,
-        f"mail.notice:{signal.id}",
+        _key(signal),
         channel.arguments(conversation, words),
         "People are told what a mailbox needs of them.",
         SYSTEM,
@@ -69,6 +72,16 @@ async def notify(session: TenantSession, registry: Registry, signal: Signal) -> 
         installation_id=chat.id,
     )
     await request(session, registry, new)
+
+
+def _key(signal: Signal) -> str:
+    """One notice for each fact; of a sender beyond a cap one in its hour or day: a flood of mails is none in the chat."""
+    period_s = PERIODS_S.get(str(signal.payload.get("reason")))
+    if signal.name not in (STOPPED, NOT_ANSWERED) or period_s is None:
+        return f"mail.notice:{signal.id}"
+    period = int(signal.created_at.timestamp()) // period_s
+    why = f"{signal.payload['reason']}:{signal.installation_id}:{_sender(signal.payload)}"
+    return f"mail.notice:{fit(why)}:{period}"
 
 
 async def _place(
@@ -149,6 +162,12 @@ async def _unsent(session: TenantSession, signal: Signal) -> str | None:
 
 
 async def _left(session: TenantSession, signal: Signal) -> str | None:
+    if signal.payload["reason"] in LOOPS:
+        return (
+            f"{_sender(signal.payload)} got answer upon answer and no person took part; it may be a machine, so no more are"
+            f" sent for now ({signal.payload['reason']}). "
+            f"`fleetprompt signals show {signal.payload['signal_id']} --org {session.tenant}`"
+        )
     return (
         f"A mail from {_sender(signal.payload)} is left to people ({signal.payload['reason']}). "
         f"`fleetprompt signals show {signal.payload['signal_id']} --org {session.tenant}`"
