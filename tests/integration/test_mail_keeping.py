@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from fleetprompt.connectors.proton_mail.attachments import read_attachment, read_mail
 from fleetprompt.kernel import clock
 from fleetprompt.kernel.errors import NotFound
+from fleetprompt.model import Installation
+from fleetprompt.runtime.directives import NewDirective, request
+from fleetprompt.runtime.directives.decide import approve
 from fleetprompt.runtime.jobs import NewJob, enqueue
 from fleetprompt.runtime.retention import oldest_id
-from tests.connected import working
+from tests.connected import OPERATOR, until, working
 from tests.house import ACME
+from tests.integration.test_mail_notices import chat_beside
 from tests.mail_stage import FLEET
 from tests.mailed import Post, post_office, serving
 
@@ -93,6 +99,54 @@ async def test_bodies_go_after_their_days_and_the_audit_stays() -> None:
     assert (effect["state"], len(directive["arguments_digest"])) == ("sent", 64)
 
 
+async def test_what_the_chat_was_told_of_a_draft_goes_with_the_bodies_and_other_words_stay() -> None:
+    async with post_office() as post, chat_beside(post) as (_, channel):
+        await post.install(keep_bodies_days="8", notice_channel=channel)
+        async with serving(post):
+            await _posts(post, channel, "Unrelated words.")
+            post.writes("help")
+            draft = await post.directive("awaiting_approval")
+            words = json.loads(draft["arguments"])["text"].splitlines()[0]
+            async with post.house.tenancy.session(ACME) as session:
+                await approve(session, post.house.registry, draft["id"], OPERATOR)
+            await post.directive("succeeded")
+            await until(lambda: post.rows("select 1 from messages where text like '%A draft waits%'"), 30)
+            await post.quiet()
+        await retain(post)
+        before = await _kept(post)
+        await age(post, 9)
+        await retain(post)
+        after = await _kept(post)
+        notices = await post.rows(
+            "select * from directives where name = 'mattermost.post.create' and arguments ->> 'text' = ''"
+        )
+    assert [words in before[table] for table in KEPT] == [True, True, True]
+    assert [words in after[table] for table in KEPT] == [False, False, False]
+    assert "Unrelated words." in after["directives"]
+    assert [(row["state"], len(row["arguments_digest"])) for row in notices] == [("succeeded", 64)]
+
+
+KEPT = ("directives", "effects", "messages")
+
+
+async def _kept(post: Post) -> dict[str, str]:
+    """table -> all that stands in it."""
+    return {
+        table: str((await post.rows(f"select json_agg(t)::text as all_of_it from {table} t"))[0]["all_of_it"])
+        for table in KEPT
+    }
+
+
+async def _posts(post: Post, channel: str, text: str) -> None:
+    async with post.house.tenancy.session(ACME) as session:
+        chat = await session.scalar(select(Installation.id).where(Installation.package == "mattermost"))
+        arguments = {"channel_id": channel, "text": text}
+        new = NewDirective(
+            "mattermost.post.create", "unrelated", arguments, "A test.", OPERATOR, installation_id=chat
+        )
+        await request(session, post.house.registry, new)
+
+
 async def retain(post: Post) -> None:
     """Run the daily job now."""
     async with post.house.tenancy.session(ACME) as session:
@@ -110,11 +164,12 @@ async def age(post: Post, days: int) -> None:
     await post.rows("alter table effects drop constraint effects_directive_id_fkey")
     for table in ("model_calls", "tool_calls", "execution_steps"):
         await post.rows(f"delete from {table}")
-    await post.rows(
-        "update effects set directive_id = "
-        "overlay(directive_id::text placing left($1::uuid::text, 13) from 1 for 13)::uuid",
-        bound,
-    )
+    for table in ("effects", "messages"):
+        await post.rows(
+            f"update {table} set directive_id = "
+            "overlay(directive_id::text placing left($1::uuid::text, 13) from 1 for 13)::uuid",
+            bound,
+        )
     await post.rows(f"update effects set id = {moved}", bound)
     for table in OLD_TABLES[1:]:
         await post.rows(f"update {table} set id = {moved}", bound)

@@ -16,6 +16,7 @@ from fleetprompt.connectors.proton_mail import caps
 from fleetprompt.connectors.proton_mail.bounces import BOUNCED
 from fleetprompt.connectors.proton_mail.names import fit
 from fleetprompt.connectors.proton_mail.preview import answered
+from fleetprompt.connectors.proton_mail.retention import NOTICE
 from fleetprompt.connectors.proton_mail.wake import LOOPS, NOT_ANSWERED, STOPPED
 from fleetprompt.connectors.revoking import REDACTED
 from fleetprompt.kernel.ids import new_id
@@ -78,10 +79,10 @@ def _key(signal: Signal) -> str:
     """One notice for each fact; of a sender beyond a cap one in its hour or day: a flood of mails is none in the chat."""
     period_s = PERIODS_S.get(str(signal.payload.get("reason")))
     if signal.name not in (STOPPED, NOT_ANSWERED) or period_s is None:
-        return f"mail.notice:{signal.id}"
+        return f"{NOTICE}{signal.id}"
     period = int(signal.created_at.timestamp()) // period_s
     why = f"{signal.payload['reason']}:{signal.installation_id}:{_sender(signal.payload)}"
-    return f"mail.notice:{fit(why)}:{period}"
+    return f"{NOTICE}{fit(why)}:{period}"
 
 
 async def _place(

@@ -1,7 +1,7 @@
 """Bodies of mails are kept as long as the mailbox's own setting says: texts, attachments, raw bytes, and what was made of them.
 
 Facts of incoming mail go whole, since a fact never changes; so do runs. Of directives and effects, which are kept for the
-audit, the words go and the digest stays. Ids are UUIDv7, so age is a range of the primary key.
+audit, the words go and the digest stays; those of notices that told a chat of drafts, too. Ids are UUIDv7, so age is a range of the primary key.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fleetprompt.runtime.retention import oldest_id
 NAME: Final = "mail.retention"
 DAILY: Final = Recurring(NAME, NAME, "27 3 * * *")
 BATCH: Final = 1_000
+NOTICE: Final = "mail.notice:"  # begins their keys
 DEFAULT_DAYS: Final = 30
 OVER: Final = "state in ('succeeded', 'failed', 'canceled')"
 _OLD = (
@@ -30,6 +31,12 @@ def _old(table: str, which: str) -> str:
     return _OLD.format(table=table, which=which)
 
 
+# What a chat was told of a draft: a directive of the chat's installation, in the correlation of the mail.
+_NOTICES: Final = (
+    f"from directives n where n.idempotency_key like '{NOTICE}%' and n.id < :bound and n.{OVER}"
+    " and exists (select 1 from directives m where m.correlation_id = n.correlation_id and m.name = 'email.send'"
+    " and m.installation_id = :installation_id)"
+)
 _INBOUND: Final = "name in ('email.inbound.received', 'email.inbound.quarantined')"
 # ruff: noqa: S608 - constants of this very file
 _STATEMENTS: Final = (
@@ -44,6 +51,12 @@ _STATEMENTS: Final = (
     "update directives set arguments = jsonb_set(arguments, '{text}', '\"\"') where id in ("
     + _old("directives", f"name = 'email.send' and {OVER} and arguments ->> 'text' <> ''")
     + ")",
+    "update effects set request = jsonb_set(request, '{text}', '\"\"') where id in (select id from effects"
+    f" where request ->> 'text' <> '' and directive_id in (select n.id {_NOTICES}) limit :batch)",
+    "update messages set text = '', deleted = true where id in (select id from messages"
+    f" where text <> '' and directive_id in (select n.id {_NOTICES}) limit :batch)",
+    "update directives set arguments = jsonb_set(arguments, '{text}', '\"\"') where id in ("
+    f"select n.id {_NOTICES} and n.arguments ->> 'text' <> '' limit :batch)",
 )
 
 
