@@ -234,22 +234,6 @@ async def test_disabling_silences_and_enabling_starts_from_now(stage: Stage) -> 
         await change(stage, lifecycle.enable)
 
 
-async def test_a_pause_loses_nothing_where_reading_goes_on(stage: Stage) -> None:
-    await install(stage)
-    heard = "select payload->>'request' as r from signals where name = 'chat.message.received' order by id"
-    stage.server.post(stage.dana, stage.support, "@fleet before")
-    async with listening(stage):
-        await until(lambda: stage.base.tenant_rows(ACME, heard))
-        assert (await change(stage, lifecycle.disable)).succeeded
-    stage.server.post(stage.dana, stage.support, "@fleet meanwhile")
-    asked = await lifecycle.enable(stage.house, ACME, "mattermost", actor=OPERATOR, catch_up=True)
-    assert (await run_now(stage.house, ACME, asked.directive_id, 20)).succeeded
-    async with listening(stage):
-        await until(lambda: stage.base.tenant_rows(ACME, f"select 1 from ({heard}) h offset 1"))
-    rows = await stage.base.tenant_rows(ACME, heard)
-    assert [row["r"] for row in rows] == ["before", "meanwhile"]
-
-
 async def test_uninstalling_forgets_secrets_keeps_the_record_and_frees_the_account(stage: Stage) -> None:
     await install(stage)
     assert (await change(stage, lifecycle.uninstall)).succeeded
