@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
 from adapters.contract import Observer
-from adapters.errors import FarSideFailed
 from adapters.proton_mail.ahead import Room, Started, ahead
 from adapters.proton_mail.cursor import NOT_READ, Position
-from adapters.proton_mail.imap import ImapConnection, RefusedByServer, Selected
+from adapters.proton_mail.fetch import Fetcher, Item
+from adapters.proton_mail.imap import ImapConnection, Selected
 from adapters.proton_mail.imap_words import Envelope
 from adapters.proton_mail.mail import Mail, Quarantine
-from adapters.proton_mail.normalise import Fetched, MailReceived, received
+from adapters.proton_mail.normalise import MailReceived, received
 from adapters.proton_mail.parser import Parser
 from adapters.proton_mail.settings import ProtonMailSettings
 
@@ -26,13 +26,8 @@ AHEAD: Final = 3  # chunks, beside the one that the caller is told of
 AHEAD_BYTES: Final = 2 * 1024 * 1024  # of all of them, but at least one mail
 CHUNK_MAILS: Final = 16
 CHUNK_BYTES: Final = 512 * 1024
-BEGINNING_BYTES: Final = 64 * 1024
-FETCH_TRIES: Final = 3
 DAY_S: Final = 24 * 3600
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-Item = tuple[Fetched, Quarantine | None]
-"""A mail, and why it was set aside before it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,7 @@ class FolderReader:
         self._parser = parser
         self._position = position
         self._observer = observer
-        self._refused: Counter[tuple[str, int, int]] = Counter()
+        self._fetcher = Fetcher(settings.limits.mail_bytes)
 
     async def news(self, connection: ImapConnection, folder: str) -> AsyncGenerator[MailReceived, None]:
         """What is new in the folder, in the order of UIDs; the position has moved when a mail is yielded."""
@@ -87,7 +82,7 @@ class FolderReader:
             envelopes = await connection.envelopes(asked)
             told = [one for one in envelopes if one.received_at_ms >= self._position.floor_ms]
             for batch in self._batches(told):
-                yield await self._fetch(connection, folder, selected, batch), batch[-1].uid
+                yield await self._fetcher.fetch(connection, folder, selected, batch), batch[-1].uid
             yield deque(), asked[-1]
 
     async def _new_uids(self, connection: ImapConnection, folder: str, selected: Selected) -> list[int]:
@@ -120,50 +115,6 @@ class FolderReader:
             size += one.size_bytes
         if batch:
             yield batch
-
-    async def _fetch(
-        self, connection: ImapConnection, folder: str, selected: Selected, batch: Sequence[Envelope]
-    ) -> deque[Item]:
-        """The batch's mails; those that the server will not give are tried alone, and set aside in the end."""
-        short = [one.uid for one in batch if one.size_bytes <= self._settings.limits.mail_bytes]
-        try:
-            bodies = await connection.fetch(short) if short else {}
-        except RefusedByServer:  # one of them is broken on the far side
-            bodies = {}
-        missing = [uid for uid in short if uid not in bodies]
-        if missing:
-            bodies |= await self._one_by_one(connection, folder, selected, missing)
-        found: deque[Item] = deque()
-        for one in batch:
-            key = (folder, selected.uid_validity, one.uid)
-            if one.uid in bodies:
-                raw = bodies.pop(one.uid)
-                found.append((Fetched(*key, one.received_at_ms, raw, one.size_bytes), None))
-            elif one.uid not in short:
-                raw = await connection.fetch_beginning(one.uid, BEGINNING_BYTES)
-                too_long = Quarantine("too_long", f"It has {one.size_bytes} bytes, more than mails are read.")
-                found.append((Fetched(*key, one.received_at_ms, raw, one.size_bytes), too_long))
-            elif self._refused[key] >= FETCH_TRIES:
-                why = Quarantine("not_given", "The server does not give it.")
-                found.append((Fetched(*key, one.received_at_ms, b"", one.size_bytes), why))
-        return found
-
-    async def _one_by_one(
-        self, connection: ImapConnection, folder: str, selected: Selected, uids: Sequence[int]
-    ) -> dict[int, bytes]:
-        """Raises FarSideFailed until a mail was refused often enough to be set aside."""
-        bodies: dict[int, bytes] = {}
-        for uid in uids:
-            if not await connection.envelopes([uid]):
-                continue  # expunged meanwhile
-            key = (folder, selected.uid_validity, uid)
-            try:
-                bodies[uid] = (await connection.fetch([uid]))[uid]
-            except (RefusedByServer, KeyError) as error:
-                self._refused[key] += 1
-                if self._refused[key] < FETCH_TRIES:
-                    raise FarSideFailed("imap: a mail could not be fetched") from error
-        return bodies
 
     async def _read_in(
         self, batches: AsyncGenerator[tuple[deque[Item], int], None], started: Started, waiting: int

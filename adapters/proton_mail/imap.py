@@ -110,8 +110,8 @@ class ImapConnection:
         return await self._bodies(uids, "BODY.PEEK[]")
 
     async def fetch_beginning(self, uid: int, count: int) -> bytes:
-        """The first bytes of a mail that is too long."""
-        return (await self._bodies([uid], f"BODY.PEEK[]<0.{count}>")).get(uid, b"")
+        """The first bytes of a mail that is too long. Raises RefusedByServer, and KeyError when it is not there."""
+        return (await self._bodies([uid], f"BODY.PEEK[]<0.{count}>"))[uid]
 
     async def folders(self) -> list[str]:
         """All folders, as they are written in settings."""

@@ -83,6 +83,7 @@ class Listener:
             for folder in self._folders:
                 async with aclosing(self._reader.news(connection, folder)) as mails:
                     async for mail in mails:
+                        self._failures = 0  # it goes on, also from one broken mail to the next
                         if self._is_news(mail):
                             yield live(mail, self._position.dump(), caught_up=not is_live)
             if not is_live:

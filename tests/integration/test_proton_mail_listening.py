@@ -11,6 +11,7 @@ import pytest
 from adapters.contract import ConnectionState
 from adapters.errors import Misconfigured
 from adapters.proton_mail import MailLimits, MailReceived, ProtonMailAdapter
+from adapters.proton_mail.fetch import FETCH_TRIES
 from fleetprompt.sandbox.mailbox import SandboxMailbox
 from tests.listening import States, listening
 from tests.mail_corpus import nested
@@ -201,6 +202,54 @@ async def test_a_mail_that_the_server_does_not_give_is_set_aside_in_the_end(serv
     assert isinstance(first, MailReceived)
     assert first.quarantine is not None
     assert first.quarantine.reason == "not_given"
+    await adapter.close()
+
+
+@pytest.mark.parametrize("poison", ["cut", "hang", "oversize", "refuse"])
+async def test_a_mail_that_breaks_each_connection_is_set_aside_and_those_behind_it_are_read(
+    server: SandboxMailbox, poison: str
+) -> None:
+    """Among others in one batch, alone in its batch, and one that is too long to be read whole."""
+    limits = MailLimits(mail_bytes=300_000)
+    adapter = ProtonMailAdapter(settings(server, pace=HASTY, limits=limits))
+    says(server, "before")
+    server.poison(server.deliver(FLEET, mail("among others")).id, poison)
+    says(server, "behind among")
+    async with listening(adapter) as ear:
+        await ear.hears("before", "behind among")
+        server.poison(server.deliver(FLEET, mail("x" * 500_000)).id, poison)
+        says(server, "behind xxxxx")
+        await ear.hears("behind xxxxx")
+        server.poison(server.deliver(FLEET, mail("alone")).id, poison)
+        await ear.until(lambda: len(ear.heard) == 6)
+        says(server, "after")
+        await ear.hears("after")
+    heard = [event.text for event in ear.heard]
+    assert heard == ["before", "", "behind among", "", "behind xxxxx", "", "after"]
+    aside = [event for event in ear.heard if isinstance(event, MailReceived) and event.quarantine]
+    assert [one.quarantine.reason for one in aside if one.quarantine] == ["not_given"] * 3
+    assert len({one.event_key for one in aside}) == 3
+    assert server.faults_used(poison) >= 3 * FETCH_TRIES
+    await adapter.close()
+
+
+async def test_a_server_that_is_down_again_and_again_sets_no_mail_aside(server: SandboxMailbox) -> None:
+    """Whether it is away altogether, hangs up at once, or answers nothing: no mail was asked for."""
+    states = States()
+    adapter = ProtonMailAdapter(settings(server, pace=HASTY), states)
+    says(server, "first")
+    server.arm("imap_cut_in_fetch", FETCH_TRIES - 1)
+    async with listening(adapter) as ear:
+        await states.reach(ConnectionState.DISCONNECTED, FETCH_TRIES - 1)
+        server.arm("imap_silent", 2)
+        server.arm("imap_no_to_search", 2 * FETCH_TRIES)
+        await server.imap.stop()
+        await states.reach(ConnectionState.DISCONNECTED, 4 * FETCH_TRIES)
+        await server.imap.start()
+        says(server, "second")
+        await ear.hears("first", "second")
+    assert [event.text for event in ear.heard] == ["first", "second"]
+    assert server.faults_used("imap_no_to_search") == 2 * FETCH_TRIES
     await adapter.close()
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # "POST name" -> the method of SandboxMailbox that takes the JSON object as its arguments
 ACTIONS: Final = {
     "faults": "arm",
+    "poisons": "poison",
     "fault-removals": "clear_faults",
     "cuts": "cut_connections",
     "rebuilds": "rebuild",

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
+POISONS: Final = frozenset(
+    {
+        "cut",  # in the middle of its literal
+        "hang",
+        "oversize",  # a literal longer than any client takes, whatever RFC822.SIZE said
+        "refuse",
+    }
+)
+"""What happens each time one mail's body is fetched, whole or in part."""
 IMAP_FAULTS: Final = frozenset(
     {
         "imap_strip_starttls",  # it is offered to nobody
@@ -40,10 +50,12 @@ SMTP_FAULTS: Final = frozenset(
 
 
 class MailFaults:
-    """The armed faults."""
+    """The armed faults. used: how often each did its harm."""
 
     def __init__(self) -> None:
         self._armed: dict[str, int] = {}
+        self._poisons: dict[str, str] = {}
+        self.used: Counter[str] = Counter()
 
     def arm(self, name: str, count: int = 1) -> None:
         """The next `count` chances are taken. Raises ValueError for an unknown name."""
@@ -51,13 +63,27 @@ class MailFaults:
             raise ValueError(f"unknown fault {name}")
         self._armed[name] = self._armed.get(name, 0) + count
 
+    def poison(self, mail_id: str, how: str) -> None:
+        """One of POISONS for this mail, until it is cleared. Raises ValueError for an unknown one."""
+        if how not in POISONS:
+            raise ValueError(f"unknown poison {how}")
+        self._poisons[mail_id] = how
+
+    def poison_of(self, mail_id: str) -> str:
+        """How fetching this mail goes wrong now, "" when it does not."""
+        how = self._poisons.get(mail_id, "")
+        self.used[how] += bool(how)
+        return how
+
     def clear(self) -> None:
         """Disarm all."""
         self._armed.clear()
+        self._poisons.clear()
 
     def take(self, name: str) -> bool:
         """Use one up."""
         left = self._armed.get(name, 0)
         if left:
             self._armed[name] = left - 1
+            self.used[name] += 1
         return left > 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from fleetprompt.sandbox.mailbox.imap_fetch import chosen, fetched, highest_uid, search
 from fleetprompt.sandbox.mailbox.imap_parse import BadCommand, Refusal, in_set, quoted, words
-from fleetprompt.sandbox.mailbox.records import Account, Folder
+from fleetprompt.sandbox.mailbox.records import Account, Entry, Folder
 
 if TYPE_CHECKING:
     from fleetprompt.sandbox.mailbox.imap_server import ImapConnection
@@ -171,18 +171,25 @@ class ImapCommands:
             self._move(folder, arguments)
 
     async def _fetch(self, folder: Folder, arguments: list[str], *, by_uid: bool) -> None:
-        faults = self._mailbox.faults
         for number, entry in list(chosen(folder, arguments[0], by_uid=by_uid)):
             answer = fetched(number, entry, arguments[1:], by_uid=by_uid)
-            if b"BODY[" in answer and faults.take("imap_no_to_fetch"):
-                raise Refusal("the mail could not be read")
-            if b"BODY[" in answer and faults.take("imap_cut_in_fetch"):
-                await self._connection.write(answer[: len(answer) // 2])
-                self._connection.cut()
-            if b"BODY[" in answer and faults.take("imap_hole_in_fetch"):
-                await self._connection.write(answer[: len(answer) // 2])
-                await self._connection.vanish()
+            if b"BODY[" in answer:
+                await self._fetch_faults(entry, answer)
             await self._connection.write(answer + b"\r\n")
+
+    async def _fetch_faults(self, entry: Entry, answer: bytes) -> None:
+        faults = self._mailbox.faults
+        poison = faults.poison_of(entry.mail.id)
+        if poison == "refuse" or faults.take("imap_no_to_fetch"):
+            raise Refusal("the mail could not be read")
+        if poison == "oversize":
+            await self._connection.write(b"* 1 FETCH (UID %d BODY[] {%d}\r\n" % (entry.uid, 1 << 40))
+        if poison == "cut" or faults.take("imap_cut_in_fetch"):
+            await self._connection.write(answer[: len(answer) // 2])
+            self._connection.cut()
+        if poison == "hang" or faults.take("imap_hole_in_fetch"):
+            await self._connection.write(answer[: len(answer) // 2])
+            await self._connection.vanish()
 
     def _move(self, folder: Folder, arguments: list[str]) -> None:
         goal = self._mailbox.folder(self._in(), arguments[1])

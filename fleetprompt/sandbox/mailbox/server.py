@@ -112,6 +112,14 @@ class SandboxMailbox:
         self.mailbox.faults.arm(fault, count)
         self.mailbox.wake()
 
+    def poison(self, mail_id: str, how: str) -> None:
+        """Fetching this mail goes wrong each time; see `faults.POISONS`."""
+        self.mailbox.faults.poison(mail_id, how)
+
+    def faults_used(self, fault: str) -> int:
+        """How often a fault, or a poison, did its harm."""
+        return self.mailbox.faults.used[fault]
+
     def clear_faults(self) -> None:
         """Disarm what is left."""
         self.mailbox.faults.clear()
