@@ -101,6 +101,11 @@ class _Process:
         """The system's number."""
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        """As far as the loop has heard; one that died this moment is met by the second try."""
+        return self._process.returncode is None
+
     async def stop(self) -> None:
         """Kill it and give its pipes back."""
         with suppress(ProcessLookupError):
@@ -165,32 +170,54 @@ class Parser:
     async def parse_all(
         self, raws: Sequence[bytes], own: tuple[str, ...], limits: MailLimits
     ) -> list[Mail | Quarantine]:
-        """Some mails, in order. One that ends the parser is set aside; those behind it meet a fresh process."""
+        """Some mails, in order. One that ends two parsers is set aside; those behind it meet a fresh process."""
         options = json.dumps({"own": own, "limits": asdict(limits)}).encode()
         read: list[Mail | Quarantine] = []
+        is_suspected = False
         while len(read) < len(raws):
+            rest = raws[len(read) :]
             async with self._turns:
-                await self._read_on(options, raws, read, limits)
+                process = await self._process(fresh=is_suspected)
+                died = await self._read_on(process, options, rest[:1] if is_suspected else rest, read, limits)
+            if died and is_suspected:
+                read.append(Quarantine("parser_died", "Reading it ended the parser, twice."))
+            # A process may be killed by whoever needs memory: once is no proof, and no other mail is drawn in.
+            is_suspected = died and not is_suspected
         return read
 
-    async def _read_on(
-        self, options: bytes, raws: Sequence[bytes], read: list[Mail | Quarantine], limits: MailLimits
-    ) -> None:
-        """With one process, as far as it goes."""
-        process = self._idle.pop() if self._idle else await _Process.start(self._memory_bytes)
+    async def _process(self, *, fresh: bool) -> _Process:
+        """One that waits and lives still, or a new one."""
+        while self._idle and not fresh:
+            process = self._idle.pop()
+            if process.is_alive:
+                return process
+            await self._end(process)
+        process = await _Process.start(self._memory_bytes)
         self._running.add(process.pid)
+        return process
+
+    async def _read_on(
+        self,
+        process: _Process,
+        options: bytes,
+        raws: Sequence[bytes],
+        read: list[Mail | Quarantine],
+        limits: MailLimits,
+    ) -> bool:
+        """As far as it goes; returns whether the process died over the mail behind those that it read."""
         is_kept = False
         try:
-            async with aclosing(process.ask(options, raws[len(read) :], limits)) as answers:
+            async with aclosing(process.ask(options, raws, limits)) as answers:
                 async for answer in answers:
                     read.append(_read(answer))  # noqa: PERF401 - what came before a death counts
             is_kept = True
         except TimeoutError:
             read.append(Quarantine("too_slow", f"Reading it takes longer than {limits.parse_s:g} s."))
         except ParserDied:
-            read.append(Quarantine("parser_died", "Reading it ended the parser."))
+            return True
         finally:
             await self._give_back(process, is_kept)
+        return False
 
     async def _give_back(self, process: _Process, is_kept: bool) -> None:
         if not is_kept or self._users <= 0:

@@ -59,16 +59,51 @@ async def test_a_mail_that_takes_too_long_is_set_aside_and_the_others_are_read(p
     assert isinstance(after, Mail)
 
 
-async def test_a_process_that_is_killed_takes_one_mail_along(parser: Parser) -> None:
-    await parser.parse(mail("warm"), OWN, LIMITS)
-    reading = asyncio.create_task(parser.parse_all([SLOW, mail("after")], OWN, LIMITS))
-    await asyncio.sleep(0.2)
-    [pid] = parser.process_ids
+async def killed(parser: Parser, already: frozenset[int] = frozenset()) -> frozenset[int]:
+    """Kill the next process that is there; returns all that were killed."""
+    async with asyncio.timeout(20):
+        while not parser.process_ids - already:
+            await asyncio.sleep(0.01)
+    [pid] = parser.process_ids - already
     os.kill(pid, signal.SIGKILL)
+    return already | {pid}
+
+
+async def test_a_process_that_is_killed_takes_no_mail_along(parser: Parser) -> None:
+    await parser.parse(mail("warm"), OWN, LIMITS)
+    patient = replace(LIMITS, parse_s=60)
+    reading = asyncio.create_task(parser.parse_all([mail("before"), SLOW, mail("after")], OWN, patient))
+    await asyncio.sleep(0.2)
+    await killed(parser)
+    assert [type(one) for one in await reading] == [Mail, Mail, Mail]
+
+
+async def test_a_mail_over_which_two_parsers_die_is_set_aside_and_the_next_one_is_read(
+    parser: Parser,
+) -> None:
+    await parser.parse(mail("warm"), OWN, LIMITS)
+    reading = asyncio.create_task(parser.parse_all([SLOW, mail("after")], OWN, replace(LIMITS, parse_s=60)))
+    await asyncio.sleep(0.2)
+    await killed(parser, await killed(parser))
     slow, after = await reading
     assert isinstance(slow, Quarantine)
     assert slow.reason == "parser_died"
     assert isinstance(after, Mail)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_process_that_died_while_nobody_needed_it_costs_no_mail(
+    parser: Parser, is_known: bool
+) -> None:
+    """Also when the loop has not heard of its death yet."""
+    await parser.parse(mail("warm"), OWN, LIMITS)
+    dead = await killed(parser)
+    if is_known:
+        await asyncio.sleep(0.3)
+    found = await parser.parse_all([mail("one"), mail("two")], OWN, LIMITS)
+    assert [one.text for one in found if isinstance(one, Mail)] == ["one", "two"]
+    assert len(parser.process_ids) == 1
+    assert not parser.process_ids & dead
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit holds on Linux alone")
