@@ -15,8 +15,10 @@ from adapters.proton_mail.parse_reply import split_reply
 from adapters.proton_mail.parse_structure import Part
 from adapters.proton_mail.settings import MailLimits
 
+# What Bridge writes (its pkg/message/build_custom.go): the armour is the whole body, and its comment says why. A person
+# who speaks of decrypting, or quotes such a mail, wants an answer.
 _UNDECRYPTED = re.compile(
-    r"-----BEGIN PGP MESSAGE-----|(?:could not|cannot|unable to|failed to) (?:be )?decrypt", re.IGNORECASE
+    r"\s*(?:-----BEGIN PGP MESSAGE-----|This message could not be decrypted(?:[.:][^\n]*)?\s*\Z)"
 )
 _ENCRYPTED_NAMES: Final = ("encrypted.asc", "message.asc", "smime.p7m")
 MUCH_SHORTER: Final = 5  # a plain version that is so much shorter than the HTML says "open this in a browser"
@@ -133,9 +135,7 @@ class BodyReader:
             return True
         if any(one.name.lower() in _ENCRYPTED_NAMES for one in attachments) and len(text) < 500:
             return True
-        begins = text[:2000]
-        may_be = len(text) < 20_000 and any(word in begins.lower() for word in ("decrypt", "begin pgp"))
-        return may_be and bool(_UNDECRYPTED.search(begins))
+        return bool(_UNDECRYPTED.match(text))
 
 
 def _says_no_more(plain: str, seen: str) -> bool:
