@@ -171,6 +171,25 @@ async def test_a_folder_that_is_not_there_needs_a_person(server: SandboxMailbox)
     await adapter.close()
 
 
+async def test_the_set_up_test_says_of_each_address_what_became_of_it(server: SandboxMailbox) -> None:
+    """Ten are tried, the one that stands in From among them; of the others one line says that they were not."""
+    aliases = [f"team{number}@acme.example" for number in range(13)]
+    server.create_account("many@acme.example", aliases=aliases)
+    few = ProtonMailAdapter(settings(server, "many@acme.example", addresses=tuple(aliases[:10])))
+    many = ProtonMailAdapter(
+        settings(server, "many@acme.example", addresses=tuple(aliases), from_address=aliases[-1])
+    )
+    tried = [line.name for line in await few.check() if line.name.startswith("sender")]
+    assert tried == [f"sender {one}" for one in ("many@acme.example", *aliases[:10])]
+    lines = {line.name: line for line in await many.check() if line.name.startswith("sender")}
+    assert list(lines) == [
+        *(f"sender {one}" for one in ("many@acme.example", aliases[-1], *aliases[:9])),
+        "senders",
+    ]
+    assert "3 more" in lines["senders"].detail
+    assert all(line.ok for line in lines.values())
+
+
 async def test_a_mail_that_cannot_be_read_is_told_as_set_aside_and_the_next_one_is_read(
     server: SandboxMailbox,
 ) -> None:
