@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from fleetprompt.sandbox.mailbox.records import PASSWORD as BRIDGE_PASSWORD
 from tests import killing, serving
 from tests.command_line import CommandLine, is_one_line
-from tests.mail_stage import DANA, FLEET, plain_text
+from tests.mail_stage import DANA, FLEET, mail, plain_text
 from tests.mailed import Post, post_office
 from tests.readme import Shell, blocks
 
@@ -31,6 +33,29 @@ def by_hand(post: Post, tmp_path: Path, **settings: Any) -> list[str]:
         **settings,
     }
     return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+
+
+async def test_mail_from_before_the_install_is_answered_as_far_back_as_was_asked_for(tmp_path: Path) -> None:
+    async with post_office() as post:
+        post.server.create_account(FLEET)
+        for hours in (3, 1):
+            raw = mail("help", message_id=f"<{hours}@customer.example>")
+            post.server.deliver(FLEET, raw, received_at_s=time.time() - hours * 3600)
+        run = CommandLine.on(post.base.url, BRIDGE=BRIDGE_PASSWORD)
+        words = (*by_hand(post, tmp_path), "--secret", "bridge_password=env:BRIDGE", "--since", "2h")
+        await run.ok("package", "install", "proton-mail", *ORG, *words)
+        with killing.running(serving.serve, post.base.url, None):
+            draft = await post.directive("awaiting_approval")
+            await post.quiet()
+        drafts = await post.rows("select 1 from directives where name = 'email.send'")
+        (asked,) = await post.rows("select payload from signals where id::text = $1", answered(draft))
+    assert len(drafts) == 1
+    assert json.loads(asked["payload"])["rfc_message_id"] == "<1@customer.example>"
+
+
+def answered(draft: Any) -> str:
+    """The signal of the mail that a draft answers."""
+    return str(json.loads(draft["arguments"])["answers"])
 
 
 async def test_a_mailbox_is_installed_and_tested_line_by_line(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from tests.house import GLOBEX
-from tests.mail_stage import DANA, FLEET
+from tests.mail_stage import DANA, FLEET, mail
 from tests.mailed import Post, post_office, read, serving
 
 EVE = "Eve <eve@elsewhere.example>"
@@ -81,8 +81,6 @@ async def test_a_token_in_the_subject_holds_a_thread_together_for_its_people_alo
 
 
 def plus(token: str) -> bytes:
-    from tests.mail_stage import mail
-
     return mail("by address", to=f"fleet+{token}@acme.example", subject="quite another")
 
 
@@ -110,8 +108,6 @@ async def test_names_of_another_tenant_attach_nothing() -> None:
 
 
 async def test_the_same_mail_in_two_folders_is_one_signal() -> None:
-    from tests.mail_stage import mail
-
     async with post_office() as post:
         post.server.create_account(FLEET)
         post.server.deliver(FLEET, mail("help"), ["INBOX", "Labels/vip"])
@@ -125,8 +121,6 @@ async def test_the_same_mail_in_two_folders_is_one_signal() -> None:
 
 
 async def test_one_message_id_with_two_bodies_is_two_mails() -> None:
-    from tests.mail_stage import mail
-
     async with post_office() as post:
         await post.install(policy="send")
         for words in ("help", "help, please"):
@@ -140,6 +134,30 @@ async def test_one_message_id_with_two_bodies_is_two_mails() -> None:
             assert len(post.server.submissions) == 2
             messages = await post.rows("select text from messages where author_kind = 'person' order by id")
     assert [row["text"].strip() for row in messages] == ["help", "help, please"]
+
+
+async def test_unless_it_is_set_otherwise_the_answer_goes_to_the_sender_alone() -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        async with serving(post):
+            headers = ["Cc: eve@elsewhere.example, boss@customer.example"]
+            post.writes("help", headers=headers)
+            (sent,) = await post.mails(1)
+    assert (sent.recipients, read(sent.raw)["To"], read(sent.raw)["Cc"]) == ((DANA,), DANA, None)
+
+
+async def test_protons_own_id_of_a_mail_holds_its_thread_together() -> None:
+    async with post_office() as post:
+        await post.install()
+        async with serving(post):
+            first = post.server.deliver(FLEET, mail("help"))
+            told = await received(post, 1)
+            named = f"<{first.id}==@protonmail.internalid>"
+            post.writes("and now?", subject="b", headers=[f"References: {named}"])
+            post.writes("and mine?", subject="c", sender=EVE, headers=[f"References: {named}"])
+            told = await received(post, 3)
+    assert [one["threaded_by"] for one in told] == [None, "internal_id", None]
+    assert told[0]["conversation_id"] == told[1]["conversation_id"] != told[2]["conversation_id"]
 
 
 async def test_recipients_follow_the_policy_and_reply_to_only_at_home() -> None:

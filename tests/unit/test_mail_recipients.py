@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleetprompt.connectors.proton_mail.compose import SendArguments
-from fleetprompt.connectors.proton_mail.recipients import allowed, recipients_of
+from fleetprompt.connectors.proton_mail.recipients import Recipients, allowed, recipients_of
 from tests.mail_stage import DANA, FLEET
 
 OWN = {FLEET}
@@ -35,6 +35,19 @@ def test_an_answer_can_be_asked_for_however_many_are_named(field: str, policy: s
     )
     assert len({*asked.to, *asked.cc}) <= 100
     assert {*asked.to, *asked.cc} <= allowed(mail, OWN)
+
+
+def test_a_copy_goes_to_nobody_unless_the_policy_says_so() -> None:
+    mail = {
+        **named("cc", 2),
+        "to": [{"address": FLEET, "name": ""}, {"address": "eve@elsewhere.example", "name": ""}],
+    }
+    assert recipients_of(mail, "sender", OWN) == Recipients((DANA,))
+    assert recipients_of(mail, "all", OWN).cc == (
+        "eve@elsewhere.example",
+        "p0@customer.example",
+        "p1@customer.example",
+    )
 
 
 def test_one_mail_does_not_have_us_write_to_a_whole_domain() -> None:

@@ -8,6 +8,7 @@ mail that is refused again and again ends as failed, and not as one of which nob
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,6 +42,9 @@ PACKAGE: Final = "proton-mail"
 PATIENCE_S: Final = 3600.0  # how long a Bridge that is away is waited for before its failures count
 ASK_AGAIN_S: Final = 60.0  # after a fault that a person has to mend
 MAX_FAILURES: Final = 4
+GROWS: Final = 4.0
+MOST_DELAY_S: Final = 3600.0
+JITTER: Final = 1.25  # never sooner than was set
 AT_ONCE: Final = 2  # of one mailbox: a slow one must not use up the worker
 SHORT_WAIT_S: Final = 0.5
 CROWDED: Final = RetryIn(2.0, "crowded", "Other mails of this mailbox go first.", forgiven=True)
@@ -235,8 +239,9 @@ def _delivered(effect: EffectTry, receipt: Receipt, gone: Sequence[str] = ()) ->
 
 
 def _delay_s(effect: EffectTry, installation: Installation) -> float:
-    """Until the next try, growing with each that was refused."""
-    return min(3600.0, float(installation.config.get("retry_delay_s", 30.0)) * 4.0**effect.failures)
+    """Until the next try, growing with each that was refused; with jitter, or mails refused together come back together."""
+    grown = float(installation.config.get("retry_delay_s", 30.0)) * GROWS**effect.failures
+    return min(MOST_DELAY_S, grown) * random.uniform(1.0, JITTER)
 
 
 def _words(error: AdapterError) -> str:
