@@ -61,6 +61,14 @@ class MailAnswer(TenantBase):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class MailKnown(TenantBase):
+    """The SHA-256 of the dedupe key of a mail whose fact went: a rebuilt mailbox tells it anew, and it was answered."""
+
+    __tablename__ = "mail_known"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+
+
 class SuppressedAddress(TenantBase):
     """An address that does not take our mail: nothing is sent to it until a person restores it."""
 

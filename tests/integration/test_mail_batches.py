@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.mailed import FLEET, hearing, post_office
 
 RECEIVED = "email.inbound.received"
@@ -25,13 +27,32 @@ async def test_a_thread_that_comes_in_one_batch_is_one_conversation() -> None:
         await post.nothing_at_globex()
 
 
-async def test_a_mail_told_again_after_its_fact_went_stays_in_its_conversation() -> None:
+async def test_a_mail_told_again_after_its_fact_went_is_known_and_its_thread_goes_on() -> None:
+    async with post_office() as post:
+        await post.install()
+        root = post.writes("Where is my order?")
+        async with hearing(post):
+            [first] = await post.signals(RECEIVED)
+        await post.rows("delete from signals where name = $1", RECEIVED)
+        post.server.rebuild(FLEET)
+        post.writes("Hello?", headers=[f"In-Reply-To: {root}", f"References: {root}"])
+        async with hearing(post):
+            [second] = await post.signals(RECEIVED)
+        assert json.loads(second["payload"])["text"] == "Hello?"
+        assert second["conversation_id"] == first["conversation_id"]
+        assert len(await post.rows("select 1 from conversations")) == 1
+        assert len(await post.rows("select 1 from messages")) == 2
+
+
+async def test_a_mail_of_which_nothing_but_its_conversation_is_left_stays_in_it() -> None:
+    """As after a restore of an older back-up, where nothing says that it was told."""
     async with post_office() as post:
         await post.install()
         post.writes("Where is my order?")
         async with hearing(post):
             [first] = await post.signals(RECEIVED)
         await post.rows("delete from signals where name = $1", RECEIVED)
+        await post.rows("delete from mail_known")
         post.server.rebuild(FLEET)
         async with hearing(post):
             [again] = await post.signals(RECEIVED)

@@ -147,6 +147,35 @@ async def _posts(post: Post, channel: str, text: str) -> None:
         await request(session, post.house.registry, new)
 
 
+async def test_a_mailbox_that_is_rebuilt_after_quiet_weeks_has_nothing_answered_twice() -> None:
+    """Bodies are kept for eight days; the last mail came three weeks ago, and is within a week of itself."""
+    async with post_office() as post:
+        await post.install(policy="send", keep_bodies_days="8")
+        async with serving(post):
+            for text in ("help with one", "help with another"):
+                post.writes(text)
+            await post.mails(2)
+            await post.quiet()
+        await age(post, 21)
+        await retain(post)
+        assert not await post.rows("select 1 from signals where name like 'email.inbound.%'")
+        kept = await post.rows("select * from mail_known")
+        assert [[len(value) for value in row.values()] for row in kept] == [[32], [32]]
+        post.server.rebuild(FLEET)
+        async with serving(post):
+            post.writes("help with a third")
+            (third,) = await post.signals("email.inbound.received")
+            await post.mails(3)
+            await post.quiet()
+            post.server.rebuild(FLEET)
+            post.writes("help with a fourth")
+            await post.mails(4)
+            await post.quiet()
+        assert "third" in third["payload"]
+        assert len(await post.rows("select 1 from signals where name = 'email.inbound.received'")) == 2
+        assert len(post.sent()) == 4
+
+
 async def retain(post: Post) -> None:
     """Run the daily job now."""
     async with post.house.tenancy.session(ACME) as session:

@@ -1,6 +1,7 @@
 """Turn mails into stored facts: their raw bytes, conversations, messages and signals in one transaction.
 
-A mail that is known already (the same in another folder, or under another UID) changes nothing. What stands in Sent is
+A mail that is known already (the same in another folder, or under another UID) changes nothing, also when its retention
+is over: its key is kept for good, for a mailbox that is rebuilt after quiet weeks tells its last week anew. What stands in Sent is
 projected, when it belongs to a conversation of ours, and told by nobody.
 """
 
@@ -36,10 +37,14 @@ from fleetprompt.tenancy import TenantSession
 
 # Arrays, so that a statement is prepared once, however many mails there are.
 # Each is looked for by itself: of a table that grew quickly Postgres knows too little, and reads all of it for a hundred.
-_KNOWN = Sql(
-    "select k.key from unnest(cast(:keys as text[])) as k (key)"
-    " cross join lateral (select 1 from signals where dedupe_key = k.key limit 1) there"
-)
+_KNOWN = Sql("""
+select k.key, there.is_kept from unnest(cast(:keys as text[])) as k (key)
+cross join lateral (
+    select true as is_kept from signals where dedupe_key = k.key
+    union all select false from mail_known where digest = sha256(convert_to(k.key, 'UTF8'))
+    limit 1
+) there
+""")
 _CONFIG = Sql("select config::text from installations where id = :id")
 
 
@@ -72,9 +77,20 @@ class MailBatch:
         self._own: frozenset[str] = frozenset()
 
     async def store(self, told: Sequence[Told]) -> list[Emitted | None]:
-        """The signal of each mail; None for what stands in Sent."""
-        mails, taken = pasted.cleaned([(source, cast(MailReceived, event)) for source, event in told])
+        """The signal of each mail; None for what stands in Sent, and for a mail whose fact is not kept any more."""
+        mails = [(source, cast(MailReceived, event)) for source, event in told]
         known = await self._known([event for _, event in mails])
+        gone = {key for key, is_kept in known.items() if not is_kept}
+        here = [one for one in mails if self._key(one[1]) not in gone]
+        stored = iter(await self._store(here, known.keys() - gone) if here else [])
+        return [None if self._key(event) in gone else next(stored) for _, event in mails]
+
+    async def _store(
+        self, told: Sequence[tuple[Source, MailReceived]], there: Collection[str]
+    ) -> list[Emitted | None]:
+        """there: the keys of those that are stored already."""
+        mails, taken = pasted.cleaned(told)
+        known = set(there)
         read = [event.mail for _, event in mails if event.mail is not None and self._key(event) not in known]
         self._threads = await Threads.read(self._session, self._installation_id, read)
         configs = await self._session.fetch(_CONFIG, {"id": self._installation_id})
@@ -102,9 +118,10 @@ class MailBatch:
     def _key(self, event: MailReceived) -> str:
         return f"{self._installation_id}:{event.event_key}"
 
-    async def _known(self, events: Sequence[MailReceived]) -> set[str]:
+    async def _known(self, events: Sequence[MailReceived]) -> dict[str, bool]:
+        """The keys of mails that were told before, and whether their fact is still there."""
         rows = await self._session.fetch(_KNOWN, {"keys": [self._key(one) for one in events]})
-        return {row[0] for row in rows}
+        return {row[0]: row[1] for row in rows}
 
     def _place(self, event: MailReceived) -> _Placed:
         """What is set aside, and what a mailer says of a mail, is a fact but no part of a conversation."""

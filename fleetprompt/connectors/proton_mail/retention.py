@@ -1,6 +1,7 @@
 """Bodies of mails are kept as long as the mailbox's own setting says: texts, attachments, raw bytes, and what was made of them.
 
-Facts of incoming mail go whole, since a fact never changes; so do runs. Of directives and effects, which are kept for the
+Facts of incoming mail go whole, since a fact never changes, but for their keys (`mail_known`, by a trigger): told anew by
+a rebuilt mailbox, a mail is not answered twice. Runs go whole, too. Of directives and effects, which are kept for the
 audit, the words go and the digest stays; those of notices that told a chat of drafts, too. Ids are UUIDv7, so age is a range of the primary key.
 """
 
