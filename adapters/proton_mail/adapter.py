@@ -22,7 +22,7 @@ from adapters.errors import Unreachable
 from adapters.proton_mail import send as sending
 from adapters.proton_mail.imap import connect
 from adapters.proton_mail.listen import Listener
-from adapters.proton_mail.parser import Parser, shared_parser
+from adapters.proton_mail.parser import Parser, Share, shared_parser
 from adapters.proton_mail.render import MAX_TEXT_RUNES
 from adapters.proton_mail.settings import ProtonMailSettings
 from adapters.proton_mail.verify import SetupTest
@@ -51,6 +51,7 @@ class ProtonMailAdapter:
         self._connected: Connected | None = None
         self._listeners: set[Listener] = set()
         self._parser: Parser | None = None
+        self._share: Share | None = None
         self._is_closed = False
 
     async def open(self) -> Connected:
@@ -64,7 +65,7 @@ class ProtonMailAdapter:
         self._connected = None
         for listener in list(self._listeners):
             await listener.stop()
-        parser, self._parser = self._parser, None
+        parser, self._parser, self._share = self._parser, None, None
         if parser is not None:
             await parser.leave()
 
@@ -76,7 +77,7 @@ class ProtonMailAdapter:
     async def listen(self, cursor: Cursor) -> AsyncGenerator[Inbound, None]:
         """Yield what came after `cursor`, then live; each event is a `MailReceived`. See `cursor` for what it means."""
         self._check_open()
-        listener = Listener(self._settings, self._used_parser(), self._observer, cursor, self._clock_ms)
+        listener = Listener(self._settings, self._used_share(), self._observer, cursor, self._clock_ms)
         self._listeners.add(listener)
         try:
             async with aclosing(listener.events()) as events:
@@ -122,11 +123,13 @@ class ProtonMailAdapter:
             server_now_ms=self._clock_ms(),  # IMAP tells no time, and Bridge lives beside us
         )
 
-    def _used_parser(self) -> Parser:
-        if self._parser is None:
+    def _used_share(self) -> Share:
+        """The same for all listening of this account."""
+        if self._share is None:
             self._parser = shared_parser(self._settings.limits.parser_memory_bytes)
             self._parser.use()
-        return self._parser
+            self._share = self._parser.share()
+        return self._share
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -18,7 +18,7 @@ from adapters.proton_mail.imap import ImapConnection, Selected
 from adapters.proton_mail.imap_words import Envelope
 from adapters.proton_mail.mail import Mail, Quarantine
 from adapters.proton_mail.normalise import MailReceived, received
-from adapters.proton_mail.parser import Parser
+from adapters.proton_mail.parser import Share
 from adapters.proton_mail.settings import ProtonMailSettings
 
 ENVELOPES: Final = 500  # UIDs a command: more made aioimaplib recurse, and servers slow
@@ -44,7 +44,7 @@ class FolderReader:
     """Moves one position through folders."""
 
     def __init__(
-        self, settings: ProtonMailSettings, parser: Parser, position: Position, observer: Observer
+        self, settings: ProtonMailSettings, parser: Share, position: Position, observer: Observer
     ) -> None:
         self._settings = settings
         self._pace = settings.pace

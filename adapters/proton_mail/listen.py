@@ -15,7 +15,7 @@ from adapters.proton_mail.cursor import Position
 from adapters.proton_mail.folder import FolderReader
 from adapters.proton_mail.imap import ImapConnection, connect
 from adapters.proton_mail.normalise import MailReceived, live
-from adapters.proton_mail.parser import Parser
+from adapters.proton_mail.parser import Share
 from adapters.proton_mail.settings import ProtonMailSettings
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Listener:
     def __init__(
         self,
         settings: ProtonMailSettings,
-        parser: Parser,
+        parser: Share,
         observer: Observer,
         cursor: Cursor,
         now_ms: Callable[[], int],

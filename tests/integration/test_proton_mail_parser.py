@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.proton_mail import Mail, MailLimits, Quarantine
+from adapters.proton_mail import Mail, MailLimits, ProtonMailAdapter, Quarantine
 from adapters.proton_mail.parser import Parser, shared_parser
-from tests.mail_stage import FLEET, mail
+from fleetprompt.sandbox.mailbox import SandboxMailbox
+from tests.listening import listening
+from tests.mail_stage import FLEET, mail, settings
 
 LIMITS = MailLimits()
 OWN = (FLEET,)
@@ -104,6 +106,42 @@ async def test_a_process_that_died_while_nobody_needed_it_costs_no_mail(
     assert [one.text for one in found if isinstance(one, Mail)] == ["one", "two"]
     assert len(parser.process_ids) == 1
     assert not parser.process_ids & dead
+
+
+async def test_an_account_with_a_backlog_of_slow_mails_leaves_another_one_its_parser() -> None:
+    parser = Parser(LIMITS.parser_memory_bytes, processes=2)
+    parser.use()
+    slow, quick = parser.share(), parser.share()
+    patient = replace(LIMITS, parse_s=60)
+    await asyncio.gather(*[one.parse_all([mail("warm")], OWN, LIMITS) for one in (slow, quick)])
+    backlog = [asyncio.create_task(slow.parse_all([SLOW], OWN, patient)) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    await quick.parse_all([mail("quick")], OWN, LIMITS)
+    assert sum(task.done() for task in backlog) <= 1
+    assert len(parser.process_ids) == 2
+    await asyncio.gather(*backlog)
+    await parser.leave()
+
+
+async def test_two_accounts_on_one_parser_of_which_one_has_slow_mails_waiting() -> None:
+    """The whole way: the one alone never has both processes, and the other's mail is told before the backlog is."""
+    async with SandboxMailbox() as server:
+        for address in (FLEET, "fleet@globex.example"):
+            server.create_account(address)
+        for number in range(12):
+            html = mail(f"<p>{number}</p>" + "<table><tr><td>" * 25_000)
+            server.deliver(FLEET, html.replace(b"text/plain", b"text/html"))
+        busy, other = (ProtonMailAdapter(settings(server, one)) for one in (FLEET, "fleet@globex.example"))
+        async with listening(busy) as slow:
+            await slow.until(lambda: len(slow.heard) >= 2)
+            assert len(shared_parser(LIMITS.parser_memory_bytes).process_ids) == 1
+            server.deliver("fleet@globex.example", mail("quick"))
+            async with listening(other) as quick:
+                await quick.hears("quick")
+            assert len(slow.heard) < 12
+            await slow.until(lambda: len(slow.heard) == 12)
+        await busy.close()
+        await other.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit holds on Linux alone")
