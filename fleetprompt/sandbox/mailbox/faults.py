@@ -23,9 +23,12 @@ IMAP_FAULTS: Final = frozenset(
         "imap_preauth",  # the greeting says that we are in already
         "imap_silent",  # accepts the connection and says nothing
         "imap_no_idle",  # switched off for this connection
+        "imap_withdraw_idle",  # switched off while it is asked for, and offered no more on this connection
         "imap_cut_in_idle",
         "imap_bye_in_idle",
         "imap_hole_in_idle",  # the far side is gone and nobody says so
+        "imap_cut_in_select",  # or EXAMINE, with which each look begins
+        "imap_hole_in_select",
         "imap_cut_in_fetch",  # in the middle of a literal
         "imap_hole_in_fetch",
         "imap_no_to_fetch",

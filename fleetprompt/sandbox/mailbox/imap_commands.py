@@ -111,6 +111,10 @@ class ImapCommands:
         await self._select(tag, arguments, "[READ-ONLY] EXAMINE")
 
     async def _select(self, tag: bytes, arguments: list[str], answer: str) -> None:
+        if self._mailbox.faults.take("imap_cut_in_select"):
+            self._connection.cut()
+        if self._mailbox.faults.take("imap_hole_in_select"):
+            await self._connection.vanish()
         self._folder = self._named(arguments[0])
         if self._folder is None:
             await self._no(tag, "no such mailbox")
@@ -131,6 +135,9 @@ class ImapCommands:
         if not self._connection.offers_idle:
             raise BadCommand("IDLE is not offered")
         self._selected()
+        if self._mailbox.faults.take("imap_withdraw_idle"):
+            self._connection.offers_idle = False
+            raise Refusal("IDLE is switched off")
         await self._connection.write(b"+ Ready\r\n")
         await self._idle_faults()
         done = asyncio.create_task(self._connection.read_line())
