@@ -273,47 +273,6 @@ def test_two_internal_ids_are_none() -> None:
     )
 
 
-ARMOUR = (
-    "-----BEGIN PGP MESSAGE-----\r\nVersion: GopenPGP 2.7.4\r\n"
-    "Comment: This message could not be decrypted: gopenpgp: error in reading message: incorrect key\r\n\r\n"
-)
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        mail("-----BEGIN PGP MESSAGE-----\n\nhQEMA\n-----END PGP MESSAGE-----"),
-        with_attachment(b"-----BEGIN PGP MESSAGE-----", "encrypted.asc", "application/pgp-encrypted"),
-        mail("This message could not be decrypted."),
-        mail("This message could not be decrypted: gopenpgp: error in reading message: incorrect key"),
-        mail(ARMOUR),
-        mail(f"\r\n{ARMOUR}{'wcBMA1iOyuyBImpHAQf/' * 3000}"),
-        mail(ARMOUR).replace(b"text/plain", b"text/html"),
-    ],
-)
-def test_mail_that_bridge_could_not_decrypt_is_said_to_be_so(raw: bytes) -> None:
-    assert read(raw).undecrypted
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I cannot decrypt the file you sent me.",
-        "We were unable to decrypt your attachment; please send it again.",
-        "This message could not be decrypted by our gateway. Could you send the invoice again?",
-        "What does this mean?\r\n\r\nThis message could not be decrypted: incorrect key",
-        "Your last answer came as this:\r\n\r\n> -----BEGIN PGP MESSAGE-----\r\n> wcBMA1iO",
-        "Here it is once more:\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nwcBMA1iO\r\n-----END PGP MESSAGE-----",
-        "Where is my order?\r\n\r\nOn Monday Fleet wrote:\r\n> This message could not be decrypted.",
-        "My disk failed to decrypt at boot.",
-    ],
-)
-def test_a_person_who_speaks_of_decrypting_is_read_as_any_other(text: str) -> None:
-    found = read(mail(text))
-    assert not found.undecrypted
-    assert found.text
-
-
 def test_a_subject_of_twenty_thousand_encoded_words_does_not_take_long() -> None:
     found = parse(mail(subject="=?utf-8?q?a?= " * 20_000), (), LIMITS)
     assert isinstance(found, Quarantine) or len(found.subject) <= 1000
