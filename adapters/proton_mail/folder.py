@@ -81,7 +81,7 @@ class FolderReader:
             asked = uids[start : start + ENVELOPES]
             envelopes = await connection.envelopes(asked)
             told = [one for one in envelopes if one.received_at_ms >= self._position.floor_ms]
-            for batch in self._batches(told):
+            for batch in self._batches(folder, selected, told):
                 yield await self._fetcher.fetch(connection, folder, selected, batch), batch[-1].uid
             yield deque(), asked[-1]
 
@@ -101,16 +101,21 @@ class FolderReader:
             self._position.rebuilt(self._pace.rescan_ms)
         return await connection.search("SINCE", _day_before(self._position.floor_ms))
 
-    def _batches(self, envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
-        """Few enough bytes at once, but at least one mail."""
+    def _batches(
+        self, folder: str, selected: Selected, envelopes: Sequence[Envelope]
+    ) -> Iterator[list[Envelope]]:
+        """Few enough bytes at once, but at least one mail; one that is suspected of breaking connections comes alone."""
         batch: list[Envelope] = []
         size = 0
         for one in envelopes:
-            if batch and (
-                size + one.size_bytes > self._pace.batch_bytes or len(batch) >= self._pace.batch_mails
-            ):
+            is_full = size + one.size_bytes > self._pace.batch_bytes or len(batch) >= self._pace.batch_mails
+            is_alone = self._fetcher.suspects((folder, selected.uid_validity, one.uid))
+            if batch and (is_full or is_alone):
                 yield batch
                 batch, size = [], 0
+            if is_alone:
+                yield [one]
+                continue
             batch.append(one)
             size += one.size_bytes
         if batch:

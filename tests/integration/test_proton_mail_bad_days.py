@@ -151,6 +151,26 @@ async def test_a_mail_that_breaks_each_connection_is_set_aside_and_those_behind_
     await adapter.close()
 
 
+@pytest.mark.parametrize("poison", ["refuse", "cut"])
+async def test_a_server_that_gives_nothing_for_a_while_costs_few_mails(
+    server: SandboxMailbox, poison: str
+) -> None:
+    """It answers all but FETCH, as when Proton is away: each mail set aside makes the next one wait twice as long."""
+    pace = replace(HASTY, backoff_most_s=0.05)
+    adapter = ProtonMailAdapter(settings(server, pace=pace))
+    texts = [f"mail {number}" for number in range(6)]
+    ids = [server.deliver(FLEET, mail(text)).id for text in texts]
+    for mail_id in ids:
+        server.poison(mail_id, poison)
+    async with listening(adapter) as ear:
+        await ear.until(lambda: len(ear.heard) == 2)
+        assert server.faults_used(poison) >= FETCH_TRIES + 2 * FETCH_TRIES
+        server.clear_faults()
+        await ear.hears(texts[-1])
+    assert ear.texts == texts[2:]
+    await adapter.close()
+
+
 @pytest.mark.slow
 async def test_a_server_that_is_down_again_and_again_sets_no_mail_aside(server: SandboxMailbox) -> None:
     """Whether it is away altogether, hangs up at once, or answers nothing: no mail was asked for."""
