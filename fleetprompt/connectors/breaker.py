@@ -10,11 +10,12 @@ from sqlalchemy import text
 
 from adapters.errors import (
     AdapterError,
+    CredentialRefused,
     FarSideFailed,
+    Misconfigured,
     OutcomeUnknown,
     RateLimited,
     Refused,
-    Remedy,
     TimedOut,
     Unreachable,
 )
@@ -98,7 +99,8 @@ async def note_failure(
         if isinstance(error, RateLimited):
             await session.execute(_BLOCK, {"id": installation_id, "wait_s": rate_limit_s(error)})
         elif not isinstance(error, Refused):
-            is_kept = registry is not None and error.remedy is Remedy.ASK_HUMAN
+            # What is not allowed is so in one place: the installation sends to the others.
+            is_kept = registry is not None and isinstance(error, CredentialRefused | Misconfigured)
             values = {
                 "id": installation_id,
                 "error": error.detail,

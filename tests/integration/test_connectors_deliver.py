@@ -127,7 +127,9 @@ async def test_a_revoked_token_waits_for_a_person_and_says_so(
 ) -> None:
     stage.server.revoke(stage.bot)
     directive_id = await stage.post(installation, "Hello")
-    health = "select sending_error_code, sending_remedy from installation_health where sending_error is not null"
+    health = (
+        "select sending_error_code, sending_remedy from installation_health where sending_error is not null"
+    )
 
     found = await until(lambda: stage.base.tenant_rows(ACME, health))
     assert found[0]["sending_error_code"] == "credential_refused"

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.contract import Adapter, Outbound, Place, Receipt
-from adapters.errors import Unreachable
+from adapters.errors import OutcomeUnknown, Unreachable
 from fleetprompt.connectors.pool import AdapterPool
 from fleetprompt.kernel.ids import new_id
 from fleetprompt.model import Installation
@@ -51,7 +51,7 @@ class Watched:
     async def _is_open(self, adapter: Adapter) -> bool:
         try:
             await adapter.send(Outbound(new_id().hex, self._channel, "probe"))
-        except Unreachable:
+        except (Unreachable, OutcomeUnknown):  # closed before, or under way
             return False
         return True
 

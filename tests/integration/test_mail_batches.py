@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tests.mailed import FLEET, hearing, post_office
+from fleetprompt.tenancy.slugs import role_name
+from tests.house import ACME
+from tests.mailed import FLEET, Post, hearing, post_office
 
 RECEIVED = "email.inbound.received"
 
@@ -27,13 +29,23 @@ async def test_a_thread_that_comes_in_one_batch_is_one_conversation() -> None:
         await post.nothing_at_globex()
 
 
+async def _deleted_by_hand(post: Post) -> None:
+    """By a person whose search path is not the organization's."""
+    connection = await post.base.database.connect_raw()
+    try:
+        await connection.execute(f"set role {role_name(ACME)}")
+        await connection.execute(f"delete from org_acme.signals where name = '{RECEIVED}'")
+    finally:
+        await connection.close()
+
+
 async def test_a_mail_told_again_after_its_fact_went_is_known_and_its_thread_goes_on() -> None:
     async with post_office() as post:
         await post.install()
         root = post.writes("Where is my order?")
         async with hearing(post):
             [first] = await post.signals(RECEIVED)
-        await post.rows("delete from signals where name = $1", RECEIVED)
+        await _deleted_by_hand(post)
         post.server.rebuild(FLEET)
         post.writes("Hello?", headers=[f"In-Reply-To: {root}", f"References: {root}"])
         async with hearing(post):

@@ -18,14 +18,17 @@ CREATE TABLE IF NOT EXISTS mail_known (
 );
 """
 
-# By the table itself: facts go with their retention, with the mailbox's own, and by the hand of older processes.
+# By the table itself: facts go with their retention, with the mailbox's own, by the hand of older processes, and by that of
+# a person, whose search path may be another.
 KEEPING = """
 CREATE OR REPLACE FUNCTION keep_mail_keys() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO mail_known (digest)
-        SELECT sha256(convert_to(gone.dedupe_key, 'UTF8')) FROM gone
-        WHERE gone.name LIKE 'email.inbound.%' AND gone.dedupe_key IS NOT NULL ORDER BY 1
-        ON CONFLICT DO NOTHING;
+    EXECUTE format($statement$
+        INSERT INTO %I.mail_known (digest)
+            SELECT sha256(convert_to(gone.dedupe_key, 'UTF8')) FROM gone
+            WHERE gone.name LIKE 'email.inbound.%%' AND gone.dedupe_key IS NOT NULL ORDER BY 1
+            ON CONFLICT DO NOTHING
+    $statement$, TG_TABLE_SCHEMA);
     RETURN NULL;
 END $$;
 DROP TRIGGER IF EXISTS keep_mail_keys ON signals;
