@@ -3,6 +3,8 @@
 A transaction at work may hold what a migration waits for, and wait for what the migration holds. Postgres ends such a
 deadlock after `deadlock_timeout` (a second by default) at whoever notices it first, which would be the work. So a migration
 locks the tables that it names in one statement, gives up well before that second, and tries again.
+
+An autovacuum gives way only to who waits for longer than that second: the later tries do, and leave longer pauses.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -24,24 +27,28 @@ WITHIN_S: Final = 0.4
 """Of waiting for all of the locks."""
 PAUSE_S: Final = 0.3
 """Between two tries, about: whoever waited behind us goes on."""
+LATER_WITHIN_S, LATER_PAUSE_S = 1.6, 2.0
 PATIENCE_S: Final = 30.0
 BUSY: Final = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+_within_s: ContextVar[float] = ContextVar("within_s", default=WITHIN_S)
 _TABLES = "select relname from pg_class where relnamespace = $1::regnamespace and relkind in ('r', 'p')"
 
 
 async def patiently(attempt: Callable[[], Awaitable[T]], whose: str) -> T:
     """Make an attempt, a transaction, until it finds its tables free. Raises Unavailable; nothing is changed then."""
-    until_s = monotonic_s() + PATIENCE_S
+    began_s = monotonic_s()
     while True:
+        is_later = monotonic_s() - began_s > PATIENCE_S / 2
+        _within_s.set(LATER_WITHIN_S if is_later else WITHIN_S)
         try:
             return await attempt()
         except BUSY as error:
-            if monotonic_s() > until_s:
+            if monotonic_s() - began_s > PATIENCE_S:
                 raise Unavailable(
                     f"{whose} cannot be migrated: a long transaction holds a table.",
                     "End it (pg_stat_activity names it), then try again; nothing was changed.",
                 ) from error
-        await asyncio.sleep(PAUSE_S * random.uniform(0.5, 1.5))
+        await asyncio.sleep((LATER_PAUSE_S if is_later else PAUSE_S) * random.uniform(0.5, 1.5))
 
 
 async def lock_tables(connection: asyncpg.Connection[Any], schema: str, script: str) -> None:
@@ -51,7 +58,7 @@ async def lock_tables(connection: asyncpg.Connection[Any], schema: str, script: 
     """
     words = set(re.findall(r"\w+", script))
     tables = [row["relname"] for row in await connection.fetch(_TABLES, schema) if row["relname"] in words]
-    milliseconds = int(WITHIN_S * 1000)
+    milliseconds = int(_within_s.get() * 1000)
     await connection.execute(f"set local lock_timeout to {milliseconds}")
     if not tables:
         return

@@ -46,8 +46,29 @@ def own_birth() -> int | None:
 
 
 def is_gone(pid: int, birth: int) -> bool:
-    """Whether the process that was born then is there no more. In doubt it is there."""
+    """Whether the process that was born then is there no more. In doubt it is there.
+
+    /proc may hide what other users run (`hidepid`), but no number that is taken can be signalled as if it were free.
+    """
     try:
-        return born(pid) != birth
+        now = born(pid)
+        if now is None and _is_taken(pid):
+            return _is_dead_child(pid)
+        return now != birth
     except OSError:
         return False
+
+
+def _is_taken(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_dead_child(pid: int) -> bool:
+    """One that ended keeps its number until its parent looked; it can be seen all the same."""
+    return Path(f"/proc/{pid}/stat").exists()

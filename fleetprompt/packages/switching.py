@@ -7,13 +7,17 @@ from typing import Any
 
 from fleetprompt.kernel.errors import Conflict
 from fleetprompt.kernel.ids import InstallationId, TenantSlug
+from fleetprompt.model import Directive
 from fleetprompt.model.states import InstallationState
 from fleetprompt.packages.asking import IN_USE, UNFINISHED, Asked, ask, require_state
 from fleetprompt.packages.blocking import why_blocked
 from fleetprompt.packages.dependents import refuse_needed
 from fleetprompt.packages.find import find_installation
 from fleetprompt.packages.house import House
+from fleetprompt.runtime.directives import Requested
 from fleetprompt.runtime.signals import Actor
+from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import get
 
 
 async def enable(
@@ -49,6 +53,16 @@ async def uninstall(house: House, tenant: TenantSlug, package: str, *, actor: Ac
     return await _change(house, tenant, package, name, "uninstall", actor, *states)
 
 
+async def _require_same(session: TenantSession, asked: Requested, more: Mapping[str, Any]) -> None:
+    """Raises Conflict where the same was asked for in another way, and is not done yet."""
+    directive = await get(session, Directive, asked.id)
+    if directive is not None and any(directive.arguments.get(name) != value for name, value in more.items()):
+        raise Conflict(
+            "The same was asked for in another way, and is under way.",
+            "Look at it: fleetprompt directives list. Disable and enable the installation once more.",
+        )
+
+
 async def _change(
     house: House,
     tenant: TenantSlug,
@@ -65,4 +79,6 @@ async def _change(
         is_going = installation.state == InstallationState.UNINSTALLING
         key = f"{installation.id}:{installation.generation - is_going}"  # its directive was asked before that began
         asked = await ask(house, session, installation, verb, key, actor, more=more)
+        if not asked.fresh and more:
+            await _require_same(session, asked, more)
         return Asked(InstallationId(installation.id), asked.id)

@@ -13,6 +13,7 @@ import pytest
 
 from fleetprompt.kernel import processes
 from fleetprompt.runtime.jobs import NewJob, claim
+from fleetprompt.runtime.jobs.worker import Worker
 from tests import programs
 from tests.house import ACME, House, fresh_house
 from tests.jobs import add, all_done, marks, prepare, registry_of, until, working
@@ -68,6 +69,22 @@ async def test_a_worker_that_was_told_to_stop_by_signal_exits_within_its_grace(h
         assert await ended(process) == 0
     assert await house.value("select state from public.job") == "available"
     assert await house.value("select count(*) from public.worker") == 0
+
+
+async def test_a_worker_that_starts_as_postgres_goes_waits_for_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enlist, refusals = Worker._enlist, [ConnectionRefusedError(), ConnectionRefusedError()]
+
+    async def refused(self: Worker) -> None:
+        if refusals:
+            raise refusals.pop()
+        await enlist(self)
+
+    monkeypatch.setattr(Worker, "_enlist", refused)
+    await add(house, NewJob("slow", {"s": 0}))
+    async with working(house):
+        await until(lambda: marks(house, "done%"), 20.0)
 
 
 async def test_work_beyond_the_slots_waits_and_is_not_claimed(house: House) -> None:

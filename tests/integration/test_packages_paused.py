@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from fleetprompt.kernel.errors import Conflict
 from fleetprompt.packages import lifecycle
 from fleetprompt.packages.asking import Asked
 from fleetprompt.packages.inline import run_now
@@ -34,8 +35,17 @@ async def test_what_was_written_in_a_pause_is_read_where_that_is_wanted(
     async with listening(stage):
         await until(lambda: stage.base.tenant_rows(ACME, HEARD))
         await done(stage, await lifecycle.disable(stage.house, ACME, "mattermost", actor=OPERATOR))
+    await stage.base.tenant_rows(
+        ACME, """update installations set account = account || '{"server_version": "another"}'"""
+    )  # the server was upgraded meanwhile
     stage.server.post(stage.dana, stage.support, "@fleet meanwhile")
     asked = await lifecycle.enable(stage.house, ACME, "mattermost", actor=OPERATOR, catch_up=catch_up)
+    if catch_up:
+        plain = await lifecycle.enable(stage.house, ACME, "mattermost", actor=OPERATOR)
+        assert plain.requested == asked.requested
+    else:
+        with pytest.raises(Conflict, match="in another way"):
+            await lifecycle.enable(stage.house, ACME, "mattermost", actor=OPERATOR, catch_up=True)
     await done(stage, asked)
     stage.server.post(stage.dana, stage.support, "@fleet after")
     async with listening(stage):

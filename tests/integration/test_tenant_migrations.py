@@ -207,7 +207,8 @@ async def test_work_that_holds_what_a_migration_waits_for_is_not_ended_as_a_dead
                 migrating = asyncio.create_task(patiently(migrate, "The registry"))
                 await until_waited_for(house, "organizations")  # it holds `job`
                 working = asyncio.create_task(work.fetch("select from public.job"))
-                await until_waited_for(house, "job")
+                while not (working.done() or await house.value(WAITING, "job")):
+                    await asyncio.sleep(0.02)  # on a slow machine the migration may have given up before
                 await (
                     between.rollback()
                 )  # it gets `organizations`, and waits for `worker`, after the work began to wait
@@ -223,14 +224,17 @@ async def fall_behind_in_public(house: House) -> None:
     await house.rows("update public.alembic_version set version_num = 'public_0010'")
 
 
+WAITING = (
+    "select count(*) from pg_locks where not granted and relation = to_regclass('public.' || $1)"
+    " and database = (select oid from pg_database where datname = current_database())"
+)
+
+
 async def until_waited_for(house: House, table: str = "worker") -> None:
     """Until somebody stands in line for the table."""
-    waiting = (
-        "select count(*) from pg_locks where not granted and relation = to_regclass('public.' || $1)"
-        " and database = (select oid from pg_database where datname = current_database())"
-    )
-    while not await house.value(waiting, table):
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        while not await house.value(WAITING, table):
+            await asyncio.sleep(0.02)
 
 
 async def test_a_suspended_tenant_is_migrated_and_stays_suspended(house: House) -> None:

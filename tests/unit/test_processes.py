@@ -37,6 +37,15 @@ def test_a_dead_one_is_gone_before_and_after_its_parent_looked() -> None:
     assert processes.is_gone(child.pid, birth)
 
 
+def test_who_is_hidden_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /proc shows a user's own processes alone: the number is taken, and nothing can be read of it."""
+    monkeypatch.setattr(processes, "born", lambda _: None)
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    assert not processes.is_gone(os.getpid(), 0)
+    monkeypatch.setattr(os, "kill", lambda *_: (_ for _ in ()).throw(ProcessLookupError))
+    assert processes.is_gone(os.getpid(), 0)
+
+
 @pytest.mark.parametrize("fault", [PermissionError, OSError(24, "Too many open files")])
 def test_who_cannot_be_looked_up_is_there(monkeypatch: pytest.MonkeyPatch, fault: OSError) -> None:
     def refused(_: Path) -> bytes:

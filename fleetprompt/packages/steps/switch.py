@@ -38,7 +38,7 @@ class Enable(Tried):
         """Listen from now on, or from where reading ended, if that was the same account."""
         installation = await held(act, session)
         require_generation(installation, act)
-        goes_on = act.request.get("catch_up") and installation.account == act.probe.account
+        goes_on = act.request.get("catch_up") and (installation.account or {}).get("key") == act.probe.key
         if not goes_on:
             await start_afresh(session, installation.id)
         values = {

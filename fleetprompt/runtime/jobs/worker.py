@@ -26,12 +26,14 @@ from fleetprompt.runtime.jobs.carried import make_broker
 from fleetprompt.runtime.jobs.ends import Ends
 from fleetprompt.runtime.jobs.run import run_job
 from fleetprompt.runtime.jobs.schedule import fire_due
+from fleetprompt.runtime.jobs.sleeper import nap
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.settings import Settings
 from fleetprompt.tenancy import Fence, Tenancy
 
 log = structlog.get_logger("fleetprompt.worker")
 
+ENLIST_AGAIN_S: Final = 0.2
 SILENT_BEATS: Final = 1.7
 """After that somebody who has no session any more is dead; one beat alone may be late."""
 
@@ -73,7 +75,7 @@ class Worker:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then hand back what is not done within the grace period."""
-        await self._enlist()
+        await self._enlist_at_last(stop)
         receiver = Receiver(
             self.broker,
             max_async_tasks=self.settings.worker_slots,
@@ -158,6 +160,18 @@ class Worker:
         async with self.tenancy.database.at_once() as connection:
             await connection.execute(_ENLIST, values)
         self.broker.sleeper.beat(idle=is_idle)
+
+    async def _enlist_at_last(self, stop: asyncio.Event) -> None:
+        """Postgres was there a moment ago: when it is gone now, it is waited for, as it is later."""
+        while not stop.is_set():
+            try:
+                await self._enlist()
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                await nap(stop, ENLIST_AGAIN_S)
+            else:
+                return
 
     async def _wind_up(self, loops: list[asyncio.Task[None]]) -> None:
         """Cancel what still runs, then release it: another worker goes on at once."""
