@@ -51,7 +51,7 @@ class FolderReader:
         self._parser = parser
         self._position = position
         self._observer = observer
-        self._fetcher = Fetcher(settings.limits.mail_bytes)
+        self._fetcher = Fetcher(settings.limits.mail_bytes, settings.pace)
 
     async def news(self, connection: ImapConnection, folder: str) -> AsyncGenerator[MailReceived, None]:
         """What is new in the folder, in the order of UIDs; the position has moved when a mail is yielded."""
@@ -82,7 +82,8 @@ class FolderReader:
             envelopes = await connection.envelopes(asked)
             told = [one for one in envelopes if one.received_at_ms >= self._position.floor_ms]
             for batch in self._batches(folder, selected, told):
-                yield await self._fetcher.fetch(connection, folder, selected, batch), batch[-1].uid
+                items = await self._fetcher.fetch(connection, folder, selected, batch, told)
+                yield items, batch[-1].uid
             yield deque(), asked[-1]
 
     async def _new_uids(self, connection: ImapConnection, folder: str, selected: Selected) -> list[int]:

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from adapters.contract import ConnectionState, Cursor, Inbound, Observer
 from adapters.errors import AdapterError, Passing
 from adapters.proton_mail.cursor import Position
+from adapters.proton_mail.fetch import NOT_GIVEN
 from adapters.proton_mail.folder import FolderReader
 from adapters.proton_mail.imap import ImapConnection, connect
 from adapters.proton_mail.normalise import MailReceived, live
@@ -83,7 +84,8 @@ class Listener:
             for folder in self._folders:
                 async with aclosing(self._reader.news(connection, folder)) as mails:
                     async for mail in mails:
-                        self._failures = 0  # it goes on, also from one broken mail to the next
+                        if mail.quarantine != NOT_GIVEN:
+                            self._failures = 0  # the server gives
                         if self._is_news(mail):
                             yield live(mail, self._position.dump(), caught_up=not is_live)
             if not is_live:

@@ -30,7 +30,8 @@ class Pace:
 
     answer_timeout_s: without a single byte; command_most_s: of one command altogether. idle_s: IDLE is left for a NOOP so
     often, or a dead tunnel is noticed after half an hour. look_up_s: how long Sent is searched before a mail counts as
-    absent. rescan_ms: how far before the newest mail known a rebuilt mailbox is read again.
+    absent. give_up_s: how long the server breaks down at one mail, again and again, before it is set aside for good, so
+    that an outage costs none; give_up_refused_s: when it refuses that one while it gives others. rescan_ms: how far before the newest mail known a rebuilt mailbox is read again.
     """
 
     connect_timeout_s: float = 5.0
@@ -44,6 +45,8 @@ class Pace:
     send_timeout_s: float = 120.0
     look_up_s: float = 65.0
     look_up_every_s: float = 5.0
+    give_up_s: float = 600.0
+    give_up_refused_s: float = 60.0
     rescan_ms: int = 7 * 24 * 3600 * 1000
     batch_mails: int = 100
     batch_bytes: int = 4 * 1024 * 1024

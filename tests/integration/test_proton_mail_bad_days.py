@@ -15,7 +15,15 @@ from fleetprompt.sandbox.mailbox import SandboxMailbox
 from tests.listening import PATIENCE_S, States, listening
 from tests.mail_stage import FLEET, QUICK, mail, settings
 
-HASTY = replace(QUICK, connect_timeout_s=1.5, answer_timeout_s=0.6, idle_s=0.4, idle_end_s=0.4)
+HASTY = replace(
+    QUICK,
+    connect_timeout_s=1.5,
+    answer_timeout_s=0.6,
+    idle_s=0.4,
+    idle_end_s=0.4,
+    give_up_s=0.3,
+    give_up_refused_s=0.1,
+)
 OF_IDLE = ["imap_cut_in_idle", "imap_bye_in_idle", "imap_hole_in_idle", "imap_withdraw_idle"]
 OF_ANY = ["imap_cut_in_fetch", "imap_hole_in_fetch", "imap_no_to_fetch", "imap_no_to_search",
           "imap_cut_in_select", "imap_hole_in_select"]  # fmt: skip
@@ -169,6 +177,51 @@ async def test_a_server_that_gives_nothing_for_a_while_costs_few_mails(
         await ear.hears(texts[-1])
     assert ear.texts == texts[2:]
     await adapter.close()
+
+
+@pytest.mark.parametrize("poison", ["refuse", "cut", "oversize"])
+async def test_a_server_that_gives_nothing_for_a_minute_costs_no_mail(
+    server: SandboxMailbox, poison: str
+) -> None:
+    """It answers all but FETCH; however often it is asked meanwhile, the mails wait."""
+    pace = replace(HASTY, backoff_first_s=0.01, backoff_most_s=0.02, give_up_s=Pace().give_up_s)
+    adapter = ProtonMailAdapter(settings(server, pace=pace))
+    texts = [f"mail {number}" for number in range(4)]
+    for text in texts:
+        server.poison(server.deliver(FLEET, mail(text)).id, poison)
+    async with listening(adapter) as ear:
+        async with asyncio.timeout(PATIENCE_S):
+            while server.faults_used(poison) < 6 * FETCH_TRIES:
+                await asyncio.sleep(0.02)
+        assert ear.heard == []
+        server.clear_faults()
+        await ear.hears(*texts)
+    assert ear.texts == texts
+    await adapter.close()
+
+
+@pytest.mark.parametrize("behind", [1, 5])
+async def test_a_mail_that_alone_is_refused_is_set_aside_sooner(server: SandboxMailbox, behind: int) -> None:
+    """Those behind it show that the server gives; two of them are refused as well."""
+    pace = replace(HASTY, give_up_s=Pace().give_up_s, give_up_refused_s=0.2)
+    adapter = ProtonMailAdapter(settings(server, pace=pace))
+    server.poison(server.deliver(FLEET, mail("broken")).id, "refuse")
+    texts = [f"mail {number}" for number in range(behind)]
+    for text in texts:
+        mail_id = server.deliver(FLEET, mail(text)).id
+        if text in ("mail 2", "mail 3"):
+            server.poison(mail_id, "refuse")
+    async with listening(adapter) as ear:
+        await ear.hears(texts[-1])
+    aside = [event for event in ear.heard if isinstance(event, MailReceived) and event.quarantine]
+    assert len(ear.heard) == 1 + behind
+    assert len(aside) == (1 if behind == 1 else 3)
+    await adapter.close()
+
+
+def test_the_pace_of_a_real_bridge_lets_no_short_outage_cost_a_mail() -> None:
+    assert Pace().give_up_s >= 600
+    assert Pace().give_up_refused_s >= 60
 
 
 @pytest.mark.slow
