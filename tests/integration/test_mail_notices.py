@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from uuid import uuid4
 
 import pytest
 
+from adapters.proton_mail import Pace
+from fleetprompt.connectors.proton_mail import settings as mail_settings
 from fleetprompt.connectors.proton_mail.allowance import wait_for_allowance_s
+from fleetprompt.connectors.proton_mail.attachments import read_mail
+from fleetprompt.kernel.errors import NotFound
 from fleetprompt.kernel.secret import Secret
 from fleetprompt.packages.inline import run_now
 from fleetprompt.packages.lifecycle import install
@@ -17,7 +22,7 @@ from fleetprompt.runtime.directives.decide import approve
 from fleetprompt.sandbox.mattermost import SandboxMattermost
 from tests.connected import OPERATOR, until
 from tests.house import ACME
-from tests.mail_stage import DANA
+from tests.mail_stage import DANA, FLEET, mail
 from tests.mailed import Post, post_office, serving
 
 
@@ -111,6 +116,58 @@ async def test_a_stopped_loop_is_told_in_the_chat(reason: str) -> None:
     assert f"fleetprompt signals show {json.loads(stopped[0]['payload'])['signal_id']} --org acme" in told[0]
     assert len(told) == (3 if reason == "thread_cap" else 1)  # of a sender once a day, whatever comes in
     assert post.server.submissions == []
+
+
+async def test_mails_that_cannot_be_read_are_told_once_an_hour_without_a_word_of_them() -> None:
+    async with post_office() as post, chat_beside(post) as (chat, channel):
+        await post.install(notice_channel=channel, policy="send")
+        for number in range(5):
+            post.writes("-----BEGIN PGP MESSAGE-----", subject=f"private {number}")
+        async with serving(post):
+            aside = await post.signals("email.inbound.quarantined", 5)
+
+            async def told() -> list[str]:
+                return [one.message for one in chat.posts(channel) if not one.type]
+
+            await until(told, 30)
+            await post.quiet()
+            notices = await told()
+    assert len(notices) == len(
+        {row["created_at"].replace(minute=0, second=0, microsecond=0) for row in aside}
+    )
+    assert "A mail in INBOX of " in notices[0]
+    assert "Bridge could not decrypt it." in notices[0]
+    assert any(f"`fleetprompt signals show {row['id']} --org acme`" in notices[0] for row in aside)
+    assert not [word for word in ("private", DANA, "PGP") if word in " ".join(notices)]
+    assert post.server.submissions == []
+
+
+async def test_a_mail_that_the_server_never_gave_is_told_and_nobody_looks_for_its_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hasty = partial(Pace, backoff_first_s=0.05, backoff_most_s=0.1, give_up_s=0.3)
+    monkeypatch.setattr(mail_settings, "Pace", hasty)
+    async with post_office() as post, chat_beside(post) as (chat, channel):
+        await post.install(notice_channel=channel)
+        post.server.poison(post.server.deliver(FLEET, mail("private")).id, "refuse")
+        post.server.deliver(FLEET, b"", with_internal_id=False)
+        async with serving(post):
+            given, empty = await post.signals("email.inbound.quarantined", 2)
+
+            async def told() -> list[str]:
+                return [one.message for one in chat.posts(channel) if not one.type]
+
+            notices = await until(told, 30)
+            await post.quiet()
+        async with post.house.tenancy.session(ACME) as session:
+            with pytest.raises(NotFound, match="The server never gave its bytes") as never:
+                await read_mail(session, given["id"])
+            with pytest.raises(NotFound, match="The mail is empty"):
+                await read_mail(session, empty["id"])
+            with pytest.raises(NotFound, match="its retention is over"):
+                await read_mail(session, uuid4())
+    assert "in the mailbox itself" in never.value.advice
+    assert "could not be read" in notices[0]
 
 
 async def test_a_mail_that_was_not_sent_is_told_in_the_chat() -> None:

@@ -1,12 +1,13 @@
 """What people of ours should look at is told in a chat channel of their choice, where a chat is installed too.
 
-Drafts that wait, runs that failed, mails that nobody answers, mails that came back: none of it is for the customer. What
-is decided is decided on the command line, never by mail.
+Drafts that wait, runs that failed, mails that nobody answers, mails that came back or could not be read: none of it is for
+the customer. What is decided is decided on the command line, never by mail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from sqlalchemy import or_, select
 from fleetprompt.connectors.proton_mail import caps
 from fleetprompt.connectors.proton_mail.bounces import BOUNCED
 from fleetprompt.connectors.proton_mail.names import fit
+from fleetprompt.connectors.proton_mail.payload import QUARANTINED
 from fleetprompt.connectors.proton_mail.preview import answered
 from fleetprompt.connectors.proton_mail.retention import NOTICE
 from fleetprompt.connectors.proton_mail.wake import LOOPS, NOT_ANSWERED, STOPPED
@@ -33,7 +35,7 @@ SEND: Final = "email.send"
 ASKED: Final = "directive.approval_requested"
 FAILED: Final = "agent.execution.failed"
 UNSENT: Final = "directive.failed"
-TOLD: Final = (ASKED, FAILED, UNSENT, STOPPED, NOT_ANSWERED, BOUNCED, REDACTED)
+TOLD: Final = (ASKED, FAILED, UNSENT, STOPPED, NOT_ANSWERED, BOUNCED, REDACTED, QUARANTINED)
 PERIODS_S: Final = {caps.HOUR: 3600, caps.DAY: 86_400}
 SHOWN_CHARS: Final = 600
 DECIDE: Final = "`fleetprompt directives show {id} --org {org}`, then `edit`, `approve` or `reject`."
@@ -76,7 +78,12 @@ async def notify(session: TenantSession, registry: Registry, signal: Signal) -> 
 
 
 def _key(signal: Signal) -> str:
-    """One notice for each fact; of a sender beyond a cap one in its hour or day: a flood of mails is none in the chat."""
+    """One notice for each fact; of a sender beyond a cap one in its hour or day, of mails that cannot be read one an hour
+    for the mailbox: a flood of mails is none in the chat.
+    """
+    if signal.name == QUARANTINED:
+        hour = int(signal.created_at.timestamp()) // PERIODS_S[caps.HOUR]
+        return f"{NOTICE}quarantined:{signal.installation_id}:{hour}"
     period_s = PERIODS_S.get(str(signal.payload.get("reason")))
     if signal.name not in (STOPPED, NOT_ANSWERED) or period_s is None:
         return f"{NOTICE}{signal.id}"
@@ -198,6 +205,18 @@ async def _redacted(session: TenantSession, signal: Signal) -> str | None:
     )
 
 
+async def _set_aside(session: TenantSession, signal: Signal) -> str | None:
+    """Nothing of the mail itself, not even who it says that it is from."""
+    payload = signal.payload
+    came = datetime.fromtimestamp(payload["sent_at_ms"] / 1000, UTC)
+    return (
+        f"A mail in {payload['folder']} of {came:%Y-%m-%d %H:%M} UTC could not be read and waits for a person:"
+        f" {payload['quarantine']['detail']} `fleetprompt signals show {signal.id} --org {session.tenant}`"
+        " (told once an hour; all of them:"
+        f" `fleetprompt signals list --org {session.tenant} --name {QUARANTINED}`)"
+    )
+
+
 def _sender(payload: Mapping[str, Any]) -> str:
     return str((payload.get("author") or {}).get("id") or "somebody")
 
@@ -210,4 +229,5 @@ _WORDS: Final[dict[str, Callable[[TenantSession, Signal], Awaitable[str | None]]
     NOT_ANSWERED: _left,
     BOUNCED: _came_back,
     REDACTED: _redacted,
+    QUARANTINED: _set_aside,
 }

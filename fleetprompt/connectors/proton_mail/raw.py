@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.errors import NotFound
-from fleetprompt.model import MailChunk
+from fleetprompt.model import MailChunk, Signal
 from fleetprompt.tenancy import TenantSession
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -45,12 +45,24 @@ async def _flush(session: TenantSession, waiting: Sequence[tuple[UUID, int, byte
 
 
 async def read(session: TenantSession, signal_id: UUID) -> bytes:
-    """The whole mail. Raises NotFound once its retention is over."""
+    """The whole mail. Raises NotFound once its retention is over, and for one that never had bytes."""
     query = select(MailChunk.body).where(MailChunk.signal_id == signal_id).order_by(MailChunk.number)
     pieces = list(await session.scalars(query))
     if not pieces:
-        raise NotFound(
-            "The raw mail is not there: its retention is over, or this is no mail.",
-            "See: fleetprompt signals list --org ... --name 'email.*'",
-        )
+        raise await _missing(session, signal_id)
     return b"".join(pieces)
+
+
+async def _missing(session: TenantSession, signal_id: UUID) -> NotFound:
+    """Why: the fact of a mail goes with its bytes, so one that is there came without."""
+    signal = await session.get(Signal, signal_id)
+    why = (signal.payload.get("quarantine") or {}).get("reason") if signal is not None else None
+    look = "Look at it in the mailbox itself."
+    if why == "not_given":
+        return NotFound("The server never gave its bytes.", look)
+    if why == "empty":
+        return NotFound("The mail is empty.", look)
+    return NotFound(
+        "The raw mail is not there: its retention is over, or this is no mail.",
+        "See: fleetprompt signals list --org ... --name 'email.*'",
+    )
