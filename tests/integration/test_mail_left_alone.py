@@ -9,7 +9,8 @@ import pytest
 
 from fleetprompt.connectors.proton_mail.caps import DAY_IS_HOURS
 from fleetprompt.runtime.agents.manage import create_agent
-from fleetprompt.runtime.directives.decide import approve
+from fleetprompt.runtime.directives.decide import approve, reject
+from fleetprompt.runtime.signals import NewSignal, emit
 from fleetprompt.runtime.signals.replay import Chosen, replay
 from tests.connected import OPERATOR
 from tests.house import ACME, GLOBEX
@@ -130,6 +131,86 @@ async def test_a_copy_beyond_the_cap_is_left_out_and_who_asked_is_answered() -> 
             await post.quiet()
     assert sorted(one.recipients[0] for one in sent) == [f"a{number}@customer.example" for number in range(3)]
     assert sum("victim@customer.example" in one.recipients for one in sent) == 2
+
+
+VICTIM = "victim@customer.example"
+
+
+@pytest.mark.parametrize("header", ["Cc", "Reply-To"])
+async def test_strangers_do_not_stop_the_answers_to_somebody_whom_they_name(header: str) -> None:
+    """Until these have had their own share, too."""
+    async with post_office() as post:
+        await post.install(policy="send", cc="all", answers_per_sender_per_hour="2")
+        async with serving(post):
+            for number in range(4):
+                post.writes("help", sender=f"a{number}@customer.example", headers=[f"{header}: {VICTIM}"])
+            seen = await post.signals("email.inbound.received", 4)
+            await post.quiet()
+            named = [one for one in post.sent() if VICTIM in one.recipients]
+            for number in range(3):
+                post.writes("help", sender=VICTIM, subject=f"question {number}")
+            await post.signals("email.inbound.received", len(seen) + 3)
+            await post.quiet()
+            left = await post.signals("email.not_answered")
+    assert len(named) == 2
+    assert [one.recipients for one in post.sent()].count((VICTIM,)) == (2 if header == "Cc" else 4)
+    assert json.loads(left[-1]["payload"])["author"]["id"] == VICTIM
+
+
+async def test_strangers_do_not_use_up_the_day_of_somebody_whom_they_name() -> None:
+    async with post_office() as post:
+        await post.install(policy="send", answers_per_sender_per_hour="1")
+        async with serving(post):
+            for hour in range(DAY_IS_HOURS):
+                sender = f"a{hour}@customer.example"
+                post.writes("help", sender=sender, headers=[f"Reply-To: {VICTIM}"])
+                await post.mails(hour + 1)
+                await post.quiet()
+                await post.rows(AN_HOUR_LATER)
+            post.writes("help", sender="b@customer.example", headers=[f"Reply-To: {VICTIM}"])
+            (stopped,) = await post.signals("agent.loop.stopped")
+            post.writes("help", sender=VICTIM)
+            await post.mails(DAY_IS_HOURS + 1)
+    assert json.loads(stopped["payload"])["reason"] == "sender_day_cap"
+
+
+@pytest.mark.parametrize("is_rejected", [False, True])
+async def test_drafts_that_were_never_sent_do_not_count_for_the_day(is_rejected: bool) -> None:
+    async with post_office() as post:
+        await post.install(answers_per_sender_per_hour="1")
+        async with serving(post):
+            for hour in range(DAY_IS_HOURS + 1):
+                post.writes("help", subject=f"question {hour}")
+                draft = await post.directive("awaiting_approval", nth=hour)
+                if is_rejected:
+                    async with post.house.tenancy.session(ACME) as session:
+                        await reject(session, post.house.registry, draft["id"], OPERATOR, "Not this one.")
+                await post.quiet()
+                await post.rows(AN_HOUR_LATER)
+    assert post.server.submissions == []
+
+
+async def test_a_mail_without_a_senders_address_is_left_alone_for_that() -> None:
+    async with post_office() as post:
+        await post.install(policy="send")
+        await post.rows("update agents set state = 'paused'")
+        async with serving(post):
+            post.writes("help")
+            (seen,) = await post.signals("email.inbound.received")
+            payload = json.loads(seen["payload"])
+            nobody = {**payload, "author": {**payload["author"], "id": ""}}
+            new = NewSignal(
+                "email.inbound.received",
+                nobody,
+                OPERATOR,
+                installation_id=seen["installation_id"],
+                conversation_id=seen["conversation_id"],
+            )
+            async with post.house.tenancy.session(ACME) as session:
+                await emit(session, post.house.registry, new)
+            left = await post.signals("email.not_answered", 2)
+            await post.quiet()
+    assert json.loads(left[-1]["payload"])["reason"] == "no_sender"
 
 
 async def test_two_mailboxes_of_ours_do_not_talk_to_each_other() -> None:

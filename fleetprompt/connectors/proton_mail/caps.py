@@ -1,7 +1,10 @@
 """How many answers an address gets: counted for each that an answer would go to, whoever asked for it.
 
-Counted when a run begins, so that mails which come at once do not all slip through. What a person approved does not
-count for the day: it is no machine that talks to a machine there.
+Counted when a run begins, so that mails which come at once do not all slip through. For the day only what left or is on
+its way counts, and not what a person approved: it is no machine that talks to a machine there.
+
+Who writes is refused for answers to their own mails alone: what strangers had sent to them, as a copy or by naming them in
+Reply-To, ends the answers that strangers ask for.
 """
 
 from __future__ import annotations
@@ -26,12 +29,20 @@ _LOCK = Sql(
     "select pg_advisory_xact_lock(one.key) from (select distinct hashtextextended(name, 0) as key"
     " from unnest(cast(:names as text[])) as given (name) order by 1) as one"
 )
+# A run that is there no longer counts as one that answered the address's own mail.
 _RECENT = Sql("""
-select a.address, count(*) filter (where a.created_at > now() - interval '1 hour'),
-    count(*) filter (where d.approved_by is null)
-from mail_answers a left join executions e on e.id = a.execution_id left join directives d on d.id = e.directive_id
-where a.installation_id = :installation_id and a.address = any(:addresses)
-    and a.created_at > now() - interval '1 day' group by a.address
+select address, count(*) filter (where in_hour and is_own), count(*) filter (where is_alone and is_own),
+    count(*) filter (where in_hour), count(*) filter (where is_alone)
+from (
+    select a.address, a.created_at > now() - interval '1 hour' as in_hour,
+        coalesce(e.input ->> 'person_id' = a.address, true) as is_own,
+        case when e.id is null then true when d.id is null then e.state in ('queued', 'running', 'waiting')
+            else d.approved_by is null and (d.state in ('requested', 'running', 'succeeded', 'outcome_unknown')
+                or coalesce(d.error_code = 'bounced', false)) end as is_alone
+    from mail_answers a left join executions e on e.id = a.execution_id left join directives d on d.id = e.directive_id
+    where a.installation_id = :installation_id and a.address = any(:addresses)
+        and a.created_at > now() - interval '1 day'
+) as recent group by address
 """)
 _COUNT = Sql("""
 insert into mail_answers (execution_id, address, installation_id)
@@ -42,14 +53,24 @@ where e.signal_id = :signal_id on conflict do nothing
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """What these addresses got of late: address -> (in an hour, in a day without a person)."""
+    """What these addresses got of late: address -> (in an hour, in a day without a person).
 
+    own: in answer to their own mails. got: those, and what others asked for.
+    """
+
+    own: Mapping[str, tuple[int, int]]
     got: Mapping[str, tuple[int, int]]
     per_hour: int
 
-    def reached(self, address: str) -> str | None:
+    def reached_by_writing(self, sender: str) -> str | None:
         """Which cap, in a word."""
-        in_hour, in_day = self.got.get(address, (0, 0))
+        return self._reached(*self.own.get(sender, (0, 0)))
+
+    def reached(self, address: str) -> str | None:
+        """The same of one whom another names."""
+        return self._reached(*self.got.get(address, (0, 0)))
+
+    def _reached(self, in_hour: int, in_day: int) -> str | None:
         if in_hour >= self.per_hour:
             return HOUR
         return DAY if in_day >= self.per_hour * DAY_IS_HOURS else None
@@ -61,8 +82,9 @@ async def caps_of(session: TenantSession, installation: Installation, addresses:
     names = [f"mail:{session.tenant}:{installation.id}:{one}" for one in wanted]
     await session.fetch(_LOCK, {"names": names})
     rows = await session.fetch(_RECENT, {"installation_id": installation.id, "addresses": wanted})
-    got = {address: (int(in_hour), int(in_day)) for address, in_hour, in_day in rows}
-    return Caps(got, int(installation.config.get("answers_per_sender_per_hour", 6)))
+    own = {row[0]: (int(row[1]), int(row[2])) for row in rows}
+    got = {row[0]: (int(row[3]), int(row[4])) for row in rows}
+    return Caps(own, got, int(installation.config.get("answers_per_sender_per_hour", 6)))
 
 
 async def count(session: TenantSession, signal: Signal, addresses: Collection[str]) -> None:

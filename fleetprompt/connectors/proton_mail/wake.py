@@ -60,6 +60,8 @@ async def _judged(session: TenantSession, signal: Signal) -> str | list[str]:
     if installation is None:
         return "not_installed"
     sender = str(signal.payload["author"]["id"])
+    if not sender:
+        return "no_sender"
     ours = select(Installation).where(
         Installation.package == installation.package, Installation.state != "uninstalled"
     )
@@ -72,7 +74,8 @@ async def _judged(session: TenantSession, signal: Signal) -> str | list[str]:
     if set(await suppressed(session, found.to)) == set(found.to):
         return "suppressed"
     got = await caps.caps_of(session, installation, (sender, *found.to, *found.cc))
-    reached = next(filter(None, map(got.reached, (sender, *found.to))), None)
+    named = (one for one in found.to if one != sender)
+    reached = next(filter(None, (got.reached_by_writing(sender), *map(got.reached, named))), None)
     if reached is not None:
         return reached
     if await _answers_in_thread(session, signal) >= int(installation.config.get("max_answers_per_thread", 6)):
