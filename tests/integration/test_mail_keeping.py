@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from fleetprompt.connectors.proton_mail import retention
 from fleetprompt.connectors.proton_mail.attachments import read_attachment, read_mail
 from fleetprompt.kernel import clock
 from fleetprompt.kernel.errors import NotFound
@@ -174,6 +175,26 @@ async def test_a_mailbox_that_is_rebuilt_after_quiet_weeks_has_nothing_answered_
         assert "third" in third["payload"]
         assert len(await post.rows("select 1 from signals where name = 'email.inbound.received'")) == 2
         assert len(post.sent()) == 4
+
+
+async def test_whom_answers_were_for_is_forgotten_whole_however_many_each_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A batch ends between the addresses of a run."""
+    monkeypatch.setattr(retention, "BATCH", 2)
+    async with post_office() as post:
+        installation = await post.install(policy="send", keep_bodies_days="8")
+        for days in (9, 10, 11, 1):
+            await post.rows(
+                "insert into mail_answers (execution_id, address, installation_id)"
+                " select $1, 'a' || n || '@customer.example', $2 from generate_series(1, 3) n",
+                oldest_id(days),
+                installation.id,
+            )
+        await retain(post)
+        left = await post.rows("select distinct execution_id from mail_answers")
+        count = await post.rows("select 1 from mail_answers")
+    assert (len(left), len(count)) == (1, 3)
 
 
 async def retain(post: Post) -> None:
