@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import text
+
 from adapters.contract import LooksUp, Place, Receipt
 from adapters.errors import (
     AdapterError,
@@ -47,6 +49,10 @@ MOST_DELAY_S: Final = 3600.0
 JITTER: Final = 1.25  # never sooner than was set
 AT_ONCE: Final = 2  # of one mailbox: a slow one must not use up the worker
 SHORT_WAIT_S: Final = 0.5
+# Which copies are not sent, known before sending: a mail that is found in Sent was sent without them.
+_NOTE_GONE: Final = text(
+    "update effects set request = jsonb_set(request, '{gone}', to_jsonb(cast(:gone as text[]))) where key = :key"
+)
 CROWDED: Final = RetryIn(2.0, "crowded", "Other mails of this mailbox go first.", forgiven=True)
 
 
@@ -104,7 +110,7 @@ class MailEffector:
             async with self._pool.lend(effect.tenant, installation) as adapter:
                 receipt = await adapter.send(_frozen(effect, way.gone))
         except RefusedAfterData as error:
-            return await self._refused_after_data(effect, installation, error)
+            return await self._refused_after_data(effect, way, error)
         except AdapterError as error:
             return await self._failed(effect, installation, error)
         await breaker.note_success(self._tenancy, effect.tenant, installation.id)
@@ -117,13 +123,11 @@ class MailEffector:
             return Unclear(way.reason)
         if isinstance(way, RetryIn):
             return way
-        return await self._search(effect, way.installation)
+        return await self._search(effect, way)
 
-    async def _search(
-        self, effect: EffectTry, installation: Installation
-    ) -> Delivered | Absent | RetryIn | Unclear:
+    async def _search(self, effect: EffectTry, way: _Open) -> Delivered | Absent | RetryIn | Unclear:
         try:
-            async with self._pool.lend(effect.tenant, installation) as adapter:
+            async with self._pool.lend(effect.tenant, way.installation) as adapter:
                 assert isinstance(adapter, LooksUp)
                 receipt = await adapter.look_up(_frozen(effect))
         except OutcomeUnknown as error:
@@ -134,7 +138,7 @@ class MailEffector:
         if receipt is None:
             return Absent()
         observe.sent(effect.tenant, PACKAGE, "found")
-        return _delivered(effect, receipt)
+        return _delivered(effect, receipt, way.gone)
 
     async def _way(self, effect: EffectTry, *, sends: bool) -> _Open | RetryIn | Refused:
         """Whether the mailbox may be used now, or why not."""
@@ -147,13 +151,15 @@ class MailEffector:
             if standing.wait_s > 0:
                 return RetryIn(standing.wait_s, "blocked", "Bridge is given a pause.", forgiven=True)
             if not sends:
-                return _Open(installation)
+                return _Open(installation, _noted(effect))
             gone = await suppressed(session, effect.request["recipients"])
             if set(_primary(effect)) <= set(gone):
                 return _nobody(effect)
             wait_s = effect.ahead
             if wait_s is None:
                 wait_s = await wait_for_allowance_s(session, installation, effect.directive_id, effect.key)
+            if tuple(gone) != _noted(effect):
+                await session.execute(_NOTE_GONE, {"gone": gone, "key": effect.key})
         if wait_s > 0:
             observe.limited(effect.tenant, PACKAGE, "own")
             return RetryIn(
@@ -174,14 +180,12 @@ class MailEffector:
             return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=_is_patient(effect))
         return Refused(error.code, _words(error))
 
-    async def _refused_after_data(
-        self, effect: EffectTry, installation: Installation, error: RefusedAfterData
-    ) -> Outcome:
-        match await self._search(effect, installation):
+    async def _refused_after_data(self, effect: EffectTry, way: _Open, error: RefusedAfterData) -> Outcome:
+        match await self._search(effect, way):
             case Absent():
                 await self._remember(effect, error, self._registry)
                 observe.sent(effect.tenant, PACKAGE, error.code)
-                return RetryIn(_delay_s(effect, installation), FarSideFailed.code, error.detail)
+                return RetryIn(_delay_s(effect, way.installation), FarSideFailed.code, error.detail)
             case RetryIn():
                 return Unclear(error.detail)
             case found:
@@ -207,6 +211,11 @@ def _installation_id(effect: EffectTry) -> UUID:
 def _primary(effect: EffectTry) -> list[str]:
     """Whom the mail is for, copies apart; of one that an older version froze the first."""
     return list(effect.request.get("to") or effect.request["recipients"][:1])
+
+
+def _noted(effect: EffectTry) -> tuple[str, ...]:
+    """Whom an earlier try left out."""
+    return tuple(effect.request.get("gone", ()))
 
 
 def _nobody(effect: EffectTry) -> Refused:
