@@ -19,7 +19,7 @@ from fleetprompt.tenancy import Tenancy
 
 SIGNALS: Final = {
     "email.inbound.received": "A mail came in.",
-    "email.inbound.quarantined": "A mail could not be read and was set aside; its raw bytes are kept.",
+    "email.inbound.quarantined": "A mail could not be read and was set aside; its raw bytes are kept, if the server gave them.",
     "email.sent": "We sent a mail.",
     "email.bounced": "A mail of ours came back.",
     "email.not_answered": "A mail is left to people: a cap is reached, or nobody should answer it.",
