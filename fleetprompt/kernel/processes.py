@@ -52,14 +52,15 @@ def is_gone(pid: int, birth: int) -> bool:
     """
     try:
         now = born(pid)
-        if now is None and _is_taken(pid):
+        if now is None and lives(pid):
             return _is_dead_child(pid)
         return now != birth
     except OSError:
         return False
 
 
-def _is_taken(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether the number is taken, by whomever; also by one that ended, until its parent looked."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -125,13 +125,3 @@ def _tail(log: Path, start: int) -> str:
 def size(path: Path) -> int:
     """In bytes; 0 for a file that is not there."""
     return path.stat().st_size if path.exists() else 0
-
-
-def lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -19,6 +19,7 @@ from fleetprompt.database.embedded.address import ServerAddress
 from fleetprompt.database.embedded.layout import PORT, Layout, prepare_home, socket_file
 from fleetprompt.kernel.clock import monotonic_s
 from fleetprompt.kernel.errors import Unavailable
+from fleetprompt.kernel.processes import lives
 
 START_S: Final = 120.0  # recovery after a crash included
 STOP_S: Final = 20.0
@@ -168,7 +169,7 @@ class EmbeddedPostgres:
         os.kill(pid, number)
         deadline = monotonic_s() + STOP_S
         while monotonic_s() < deadline:
-            if not launch.lives(pid) or not self._is_held("server"):
+            if not lives(pid) or not self._is_held("server"):
                 return
             await asyncio.sleep(STEP_S)
 
