@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import Generator
 
 import pytest
@@ -17,16 +15,6 @@ before_drop(search_tables)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Otherwise one worker is left with them at the end, and the others wait for it."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """What redis' client never closes when it is cut off in the middle is let go here, and not in some later test."""
-    yield
-    if "redis" in item.nodeid:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import shutil
 import signal
 import socket
 import sys
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -110,13 +108,6 @@ class Valkey(Server):
 
         options = ["--bind", HOST, "--port", str(self.port), "--save", "", "--appendonly", "no"]
         return [str(get_binary_path()), *options, "--dir", str(self.store)]
-
-    async def stop(self) -> None:
-        """What the library has left of its connections goes now, and is no warning in some later test."""
-        await super().stop()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
 
 
 class Rabbit(Server):
