@@ -119,17 +119,21 @@ async def _advance(connection: asyncpg.Connection[Any], slug: TenantSlug) -> boo
     usable = (OrganizationState.ACTIVE, OrganizationState.SUSPENDED)
     if row["state"] in usable and (row["schema_revision"], row["schema_error"]) == (head, None):
         return False
-    await connection.execute(role_script(slug) + schema_script(slug) + _enter(slug))
-    start = await current_revision(connection, schema_name(slug)) if row["has_tables"] else None
-    script = _script(slug, start, head)
+    enter = role_script(slug) + schema_script(slug) + _enter(slug)
     if row["has_tables"]:
+        await connection.execute(enter)
+        script = _script(slug, await current_revision(connection, schema_name(slug)), head)
         await lock_tables(connection, schema_name(slug), script)
+    else:
+        script = enter + _ALONE + _script(slug, None, head)
     await connection.execute(script + _LEAVE + _mark_script(slug, row["state"], head))
     if row["state"] == OrganizationState.CREATING:
         faults.reach(fault_point("organization", "creating", "active"))
     return True
 
 
+_ALONE = ";\nset local max_parallel_maintenance_workers to 0;\n"
+"""Postgres plans for each index how many processes shall build it; these are of empty tables."""
 _LEAVE = ";\nreset role; set local search_path to public;\n"
 
 
