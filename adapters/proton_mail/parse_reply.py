@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from mailparser_reply import EmailReplyParser  # type: ignore[import-untyped]
+from mailparser_reply import EmailMessage  # type: ignore[import-untyped]
 
 from adapters.proton_mail.parse_limits import within
 
@@ -15,13 +15,15 @@ READ_CHARS: Final = 60_000
 # The library takes time with the square of what it reads; what is new ends near the first sign, mostly very near.
 BEHIND_CHARS: Final = (600, 4_000)
 BEFORE_CHARS: Final = 150
-LANGUAGES: Final = ["en", "de", "fr", "es", "it", "nl", "pl"]
-_LIBRARY: Final = EmailReplyParser(languages=list(LANGUAGES))
+LANGUAGES: Final = ("en", "de", "fr", "es", "it", "nl", "pl")
+_HEADER: Final[re.Pattern[str]] = EmailMessage(text="", languages=list(LANGUAGES)).HEADER_REGEX
+SEPARATOR_CHARS: Final = 32  # as many as the library's lines of underscores have, or more
 _FORWARDED = re.compile(
     r"^[ \t>]*-{2,}\s{0,4}(?:forwarded message|original message forwarded|weitergeleitete nachricht|message transf\u00e9r\u00e9|mensaje reenviado)"
     r"|^[ \t>]*begin forwarded message:|^[ \t>]*anfang der weitergeleiteten",
     re.IGNORECASE | re.MULTILINE,
 )
+_FORWARDED_FIRST: Final = frozenset("-bBaA")
 # Where history, a signature or a disclaimer may begin; without any of them all of it is new.
 _SIGN = re.compile(
     r"^[ \t]*(?:>|-{2,}|_{5,}|\*?(?:from|von|de|da|van|od|sent|gesendet|envoy\u00e9|enviado|inviato)\b.{0,200}[:@]|sent from|get outlook)"
@@ -51,6 +53,7 @@ _BEGINNINGS: Final = (
     "begin",
     "anfang",
 )
+_FIRST: Final = frozenset("".join(one[0] + one[0].upper() for one in _BEGINNINGS))
 
 
 def split_reply(text: str, marked: str = "") -> tuple[str, str]:
@@ -59,9 +62,11 @@ def split_reply(text: str, marked: str = "") -> tuple[str, str]:
     Forwarded content is never cut off, and what is new is never empty when the text is not.
     """
     lines = list(_telling_lines(text[:READ_CHARS]))
-    if not text.strip() or any(_FORWARDED.match(line) for _, line in lines):
+    if not text.strip() or any(_may_forward(line) and _FORWARDED.match(line) for _, line in lines):
         return text, ""
-    reply = marked.strip() or within(SECONDS, lambda: _by_library(text, lines), lambda: text)
+    reply = marked.strip() or (
+        within(SECONDS, lambda: _by_library(text, lines), lambda: text) if lines else text
+    )
     if not reply.strip() or reply is text:
         return text, ""
     return reply.strip(), _rest(text, reply.strip())
@@ -71,13 +76,19 @@ def _telling_lines(text: str) -> Iterator[tuple[int, str]]:
     """(place, line) of those by which history may begin: neither sign goes beyond its line."""
     place = 0
     for line in text.split("\n"):
-        bare = line.strip(" \t\r")
-        if bare and (bare[-1] == ":" or bare[:9].lower().startswith(_BEGINNINGS)):
-            yield place, line
+        if line:
+            bare = line.strip(" \t\r")
+            if bare and (bare[-1] == ":" or (bare[0] in _FIRST and bare[:9].lower().startswith(_BEGINNINGS))):
+                yield place, line
         place += len(line) + 1
 
 
-def _by_library(text: str, lines: Iterable[tuple[int, str]]) -> str:
+def _may_forward(line: str) -> bool:
+    """Whether it begins as a line does that says so; most that tell of history only begin with ">"."""
+    return line.lstrip(" \t>")[:1] in _FORWARDED_FIRST
+
+
+def _by_library(text: str, lines: Sequence[tuple[int, str]]) -> str:
     found = ((place, _SIGN.search(line)) for place, line in lines)
     start = next((place + sign.start() for place, sign in found if sign is not None), -1)
     if start < 0:
@@ -85,12 +96,49 @@ def _by_library(text: str, lines: Iterable[tuple[int, str]]) -> str:
     begin = _begin(text, start)
     for behind in BEHIND_CHARS:
         near = text[begin : start + behind]
-        reply = str(_LIBRARY.parse_reply(near) or "").strip()
+        reply = latest(near)
         if _bare_length(reply) < _bare_length(near):
             return text[:begin] + reply
         if begin + len(near) == len(text):
             break
     return text  # all of it was new as far as the library saw: then so is the rest
+
+
+def latest(text: str) -> str:
+    """What stands before the first header of history, as the library's `parse_reply` has it.
+
+    That one also looks for signatures, of which it makes no use here, in every piece, and builds its expressions anew.
+    """
+    text = _normal(text)
+    place = 0
+    for header in _headers(text):
+        position = text.find(header, place + (place > 0))
+        content = text[place:position].strip()
+        if content:
+            return content
+        place = max(position, 0)
+    return text[place:].strip()
+
+
+def _normal(text: str) -> str:
+    if text.count("_") + text.count("-") >= SEPARATOR_CHARS:
+        return str(EmailMessage(text=text, languages=list(LANGUAGES)).text)
+    return "\n".join([line.strip() for line in text.replace("\r\n", "\n").split("\n")])
+
+
+def _headers(text: str) -> Iterator[str]:
+    """What the expression finds: every way to match begins at a line's start or at the break before it."""
+    place = 0
+    while place >= 0:
+        found = _HEADER.match(text, place)
+        if found is not None:
+            yield from filter(None, found.groups())
+        place = _line_edge(text, place + 1 if found is None else found.end())
+
+
+def _line_edge(text: str, place: int) -> int:
+    """The next line break, or start of a line; -1 without one."""
+    return place if text[place - 1 : place] == "\n" else text.find("\n", place)
 
 
 def _begin(text: str, sign: int) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import random
 
-from adapters.proton_mail.parse_reply import split_reply
+import pytest
+from mailparser_reply import EmailReplyParser  # type: ignore[import-untyped]
+
+from adapters.proton_mail.parse_reply import LANGUAGES, latest, split_reply
 
 PARAGRAPH = "The order has not arrived yet, although it was said to be here by now. Could you look at it? "
 HEADERS = (
@@ -29,3 +32,38 @@ def test_what_only_looks_like_a_sign_cuts_nothing_off() -> None:
     reply, quoted = split_reply(f"{new}\n\n{HEADERS[0]}\n{HISTORY}")
     assert reply == new
     assert quoted.startswith(HEADERS[0])
+
+
+PIECES = (
+    *HEADERS,
+    "On Fri,\nFleet wrote:",
+    "On On x wrote:",
+    "> On x y wrote:",
+    "Le 20 nov. 2026 \u00e0 10:00, X a \u00e9crit :",
+    "Dnia x napisa\u0142(a):",
+    "----- Original Message -----",
+    "De : a\nEnvoy\u00e9 : b",
+    "From: x\n\n  To: y\n\n",
+    "Data: x",
+    "_" * 40,
+    "x\n\n" + "_-" * 20 + "\nFrom: a\nDate: b",
+    "--\nDana",
+    "Best regards,\nDana",
+    "Sent from my telephone",
+    "> quoted\n> more",
+    "  \u00a0 From: a  \r\n\tTo: b",
+    "x\x85From: y\x0bTo: z",
+    "\u017fent: b\nfrom: a",
+    PARAGRAPH,
+    "",
+)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_latest_message_is_the_one_that_the_library_gives(seed: int) -> None:
+    chance = random.Random(seed)
+    library = EmailReplyParser(languages=list(LANGUAGES))
+    for _ in range(30):
+        pieces = chance.choices(PIECES, k=chance.randint(1, 7))
+        text = chance.choice(("\n", "\r\n", "\n\n", "\n> ", "\n  ")).join(pieces)
+        assert latest(text) == str(library.parse_reply(text) or "").strip()
