@@ -172,8 +172,8 @@ async def _insert_row(database: Database, slug: TenantSlug, name: str) -> None:
     statement = insert(Organization).values(
         id=new_id(), slug=slug, name=name, limits={}, state=OrganizationState.CREATING
     )
-    async with database.session() as session:
-        await session.execute(statement.on_conflict_do_nothing(index_elements=["slug"]))
+    async with database.at_once() as connection:
+        await connection.execute(statement.on_conflict_do_nothing(index_elements=["slug"]))
 
 
 async def record_failure(database: Database, slug: TenantSlug, error: Exception) -> None:
