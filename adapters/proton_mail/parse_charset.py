@@ -6,12 +6,14 @@ import codecs
 import re
 from email.errors import MessageError
 from email.header import decode_header
+from functools import lru_cache
 from typing import Final
 
 from charset_normalizer import from_bytes
 
 MAX_HEADER_CHARS: Final = 16_384
 MAX_ENCODED_WORDS: Final = 500
+MAX_KNOWN_CHARS: Final = 100
 GUESSED_BYTES: Final = 64 * 1024
 # Names that mailers write and Python does not know.
 _OTHER_NAMES: Final = {
@@ -45,7 +47,7 @@ _ODD_LATIN: Final = bytes(code for code in range(256) if _ODD.match(chr(code)))
 
 def to_text(data: bytes, charset: str) -> str:
     """Decode by the charset that is named, else by what fits; never raises."""
-    name = _known(charset)
+    name = _known(charset) if len(charset) <= MAX_KNOWN_CHARS else _known.__wrapped__(charset)
     if name is not None:
         try:
             return data.decode(name)
@@ -57,6 +59,7 @@ def to_text(data: bytes, charset: str) -> str:
         return data.decode(name or _guessed(data) or "cp1252", "replace")
 
 
+@lru_cache(maxsize=128)
 def _known(charset: str) -> str | None:
     name = charset.strip().strip("'\"").lower()
     name = _WIDE.get(name, _OTHER_NAMES.get(name, name))
@@ -75,6 +78,8 @@ def _guessed(data: bytes) -> str | None:
 def header_text(value: object) -> str:
     """A header, unfolded and decoded; what is too long is cut."""
     text = str(value)[:MAX_HEADER_CHARS]
+    if _is_plain(text) and "=?" not in text:
+        return text.strip()
     text = re.sub(r"\r?\n[ \t]*|[\r\n]", " ", text)
     if "=?" in text and text.count("=?") <= MAX_ENCODED_WORDS * 2:
         text = _decoded_words(text)
@@ -102,7 +107,14 @@ def _from_surrogates(text: str) -> str:
 
 def one_line(text: str) -> str:
     """For a field: no breaks, nothing unseen."""
+    if _is_plain(text):
+        return text.strip()
     return re.sub(r"\s+", " ", clean_text(text)).strip()
+
+
+def _is_plain(text: str) -> bool:
+    """Letters that are seen, with single blanks between: as most fields are."""
+    return text.isascii() and text.isprintable() and "  " not in text
 
 
 def clean_text(text: str) -> str:

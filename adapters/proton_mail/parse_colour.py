@@ -10,7 +10,7 @@ from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from adapters.proton_mail.parse_nodes import own_look, selected, weight
+from adapters.proton_mail.parse_nodes import nodes_of, own_look, selected, weight
 from adapters.proton_mail.parse_style import Look, Rule
 
 Colour = tuple[int, int, int]
@@ -86,9 +86,9 @@ def remove_unreadable(tree: LexborHTMLParser, rules: Iterable[Rule], own: Iterab
 
 def _is_worth_a_look(tree: LexborHTMLParser, looks: Collection[Look]) -> bool:
     """Most pages have dark letters on white: then there is no need to go through all of it."""
-    fonts = {node.attributes.get("color") or "" for node in tree.css("font[color],body[text]")}
+    fonts = {node.attributes.get("color") or "" for node in nodes_of(tree, "font[color],body[text]")}
     colours = [_read(one) for one in {look.colour for look in looks} | fonts if one]
-    grounds = {node.attributes.get("bgcolor") or "" for node in tree.css("[bgcolor]")}
+    grounds = {node.attributes.get("bgcolor") or "" for node in nodes_of(tree, "[bgcolor]")}
     behind = [WHITE, *(_read(one) for one in {look.background for look in looks} | grounds if one)]
     return any(
         one is not None and other is not None and _near(one, other)

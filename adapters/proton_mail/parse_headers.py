@@ -44,9 +44,7 @@ def message_ids(headers: Message, name: str) -> tuple[str, ...]:
 
     Other mailers RFC 2047-encode long ids, which is wrong and common: those are decoded.
     """
-    texts = [
-        re.sub(r"\r?\n[ \t]*", " ", str(one))[:MAX_REFERENCES_CHARS] for one in headers.get_all(name, [])
-    ]
+    texts = [_unfolded(one)[:MAX_REFERENCES_CHARS] for one in headers.get_all(name, [])]
     read = [header_text(text) if "=?" in text and len(text) <= MAX_HEADER_CHARS else text for text in texts]
     found = list(dict.fromkeys(_MESSAGE_ID.findall(" ".join(read))))
     kept = found if len(found) <= MAX_REFERENCES else [found[0], *found[1 - MAX_REFERENCES :]]
@@ -67,7 +65,7 @@ def internal_id(headers: Message) -> str:
 
 def addresses(headers: Message, name: str) -> tuple[Address, ...]:
     """The addresses of a header, whatever it looks like; names decoded after they were taken apart."""
-    raw = [re.sub(r"\r?\n[ \t]*", " ", str(one))[:MAX_HEADER_CHARS] for one in headers.get_all(name, [])]
+    raw = [_unfolded(one)[:MAX_HEADER_CHARS] for one in headers.get_all(name, [])]
     if not raw:
         return ()
     if len(raw) == 1 and (plain := _PLAIN_SENDER.fullmatch(raw[0])) and (plain[2] or not plain[1]):
@@ -82,6 +80,11 @@ def addresses(headers: Message, name: str) -> tuple[Address, ...]:
     if not found:  # the strict parser gives up as a whole
         found = [Address(one.lower()) for text in raw for one in _PLAIN_ADDRESS.findall(text[:4096])]
     return unique(found)[:MAX_ADDRESSES]
+
+
+def _unfolded(value: object) -> str:
+    text = str(value)
+    return re.sub(r"\r?\n[ \t]*", " ", text) if "\n" in text else text
 
 
 def unique(found: Iterable[Address]) -> tuple[Address, ...]:

@@ -12,7 +12,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from adapters.proton_mail.parse_colour import remove_unreadable
 from adapters.proton_mail.parse_layout import laid_out, without_marks
 from adapters.proton_mail.parse_limits import within
-from adapters.proton_mail.parse_nodes import own_look, own_style, selected
+from adapters.proton_mail.parse_nodes import nodes_of, own_look, own_style, selected
 from adapters.proton_mail.parse_style import look_of, rules_of
 
 SECONDS: Final = 2.5
@@ -48,7 +48,7 @@ class Page:
 
     def visible(self) -> Visible:
         """Its text, and without its quoted history. The page is of no further use."""
-        quotes = _outermost(self._tree.css(QUOTES))
+        quotes = _outermost(nodes_of(self._tree, QUOTES))
         text, new = within(SECONDS, lambda: laid_out(self._tree, quotes), lambda: _bare(self._tree))
         return Visible(squeezed_lines(text), squeezed_lines(new) if quotes else "")
 
@@ -61,19 +61,19 @@ def _bare(tree: LexborHTMLParser) -> tuple[str, str]:
 
 
 def _remove_hidden(tree: LexborHTMLParser) -> None:
-    rules = rules_of([(node.text(), node.attributes.get("media") or "") for node in tree.css("style")])
-    styled = [(node, own_style(node)) for node in tree.css("[style]")]
+    rules = rules_of([(node.text(), node.attributes.get("media") or "") for node in nodes_of(tree, "style")])
+    styled = [(node, own_style(node)) for node in nodes_of(tree, "[style]")]
     looks = {style: look_of(style) for style in {style for _, style in styled}}  # a mail repeats its own
     own = [(node, look) for node, style in styled if (look := looks[style]).hides or look.shrinks]
     named = [
         (node, one.look)
         for one in rules
-        for node in selected(tree, one)
         if one.look.hides or one.look.shrinks
+        for node in selected(tree, one)
     ]
     told = [(node, look) for node, look in (*own, *named) if node.tag not in ("html", "body")]
     _remove_tiny([node for node, look in told if look.shrinks])
-    _remove([*tree.css(NOT_TEXT), *(node for node, look in told if look.hides)])
+    _remove([*nodes_of(tree, NOT_TEXT), *(node for node, look in told if look.hides)])
     remove_unreadable(tree, rules, looks.values())
 
 
@@ -115,5 +115,5 @@ def _is_inside(node: LexborNode, named: Container[int]) -> bool:
 
 def squeezed_lines(text: str) -> str:
     """Without trailing blanks and without more than one empty line."""
-    text = "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
+    text = "\n".join(map(str.rstrip, text.split("\n")))
     return (re.sub(r"\n{3,}", "\n\n", text) if "\n\n\n" in text else text).strip()

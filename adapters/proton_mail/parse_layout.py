@@ -12,6 +12,8 @@ from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from adapters.proton_mail.parse_nodes import nodes_of
+
 # Not white space to Python, and nothing that a mail's text may hold.
 _LINE, _PARAGRAPH, _BREAK, _CELL, _QUOTE, _QUOTE_END, _ITEM, _BLANK = "\x01\x02\x03\x04\x05\x06\x07\x0e"
 _MARKS: Final = "\x01\x02\x03\x04\x05\x06\x07\x0e"
@@ -52,25 +54,25 @@ def without_marks(text: str) -> str:
 
 
 def _mark(tree: LexborHTMLParser) -> None:
-    for node in tree.css("pre"):
+    for node in nodes_of(tree, "pre"):
         _keep_blanks(node)
-    for node in tree.css("br"):
+    for node in nodes_of(tree, "br"):
         node.insert_after(_BREAK)
-    for node in tree.css("td,th"):
+    for node in nodes_of(tree, "td,th"):
         node.insert_before(_CELL)
     for number, node in _items(tree):
         node.insert_before(f"{_LINE}{number}{_ITEM}")
         node.insert_after(_LINE)
     for names, mark in ((_PARAGRAPHS, _PARAGRAPH), (_LINES, _LINE)):
-        for node in tree.css(names):
+        for node in nodes_of(tree, names):
             node.insert_before(mark)
             node.insert_after(mark)
 
 
 def _items(tree: LexborHTMLParser) -> Iterable[tuple[str, LexborNode]]:
-    for node in tree.css("ul>li"):
+    for node in nodes_of(tree, "ul>li"):
         yield "*", node
-    for ordered in tree.css("ol"):
+    for ordered in nodes_of(tree, "ol"):
         items = [node for node in ordered.iter() if node.tag == "li"]
         yield from ((f"{number}.", node) for number, node in enumerate(items, 1))
 

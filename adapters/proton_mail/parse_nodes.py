@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
+from selectolax.lexbor import LexborCSSSelector, LexborHTMLParser, LexborNode, SelectolaxError
 
 from adapters.proton_mail.parse_style import Look, Rule, look_of
 
@@ -16,6 +16,16 @@ _SIMPLE: Final = (
     re.compile(r"(?:^|[\s>+~])[a-z]", re.IGNORECASE),
 )
 NOTHING: Final = look_of("")
+_OURS: Final = LexborCSSSelector()  # type: ignore[no-untyped-call]
+
+
+def nodes_of(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
+    """By a selector of our own. A tree's `css` makes a parser of selectors for that tree, which takes as long as the page.
+
+    What a stranger wrote is only ever given to the tree's own one (`selected`).
+    """
+    root = tree.root
+    return [] if root is None else _OURS.find(selector, root)
 
 
 def own_style(node: LexborNode) -> str:

@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from email.message import Message
-from email.parser import BytesParser
-from email.policy import compat32
-from typing import Any, Final
+from typing import Final
 
+from adapters.proton_mail.parse_fields import Headers, headers_of
 from adapters.proton_mail.parse_limits import TooMuch
 from adapters.proton_mail.settings import MailLimits
 
@@ -23,41 +21,11 @@ _A_HEADER = re.compile(rb"(?:[!-9;-~]+[ \t]*:|From )")
 _MARK_END = re.compile(rb"(--)?[ \t]*(?=\r?\n|\Z)")
 
 
-class Headers(Message):
-    """As the library has them, but looked for by name in a table: it lowers every name at each of fifty looks."""
-
-    def __init__(self, policy: Any = compat32) -> None:
-        super().__init__(policy=policy)
-        self._by_name: dict[str, list[str]] = {}
-        self._counted = 0
-
-    def get_all(self, name: str, failobj: Any = None) -> Any:
-        found = self._found(name)
-        return [self.policy.header_fetch_parse(name, value) for value in found] if found else failobj
-
-    def get(self, name: str, failobj: Any = None) -> Any:
-        found = self._found(name)
-        return self.policy.header_fetch_parse(name, found[0]) if found else failobj
-
-    def __contains__(self, name: object) -> bool:
-        return bool(self._found(str(name)))
-
-    def _found(self, name: str) -> list[str]:
-        if self._counted != len(self):
-            self._by_name, self._counted = {}, len(self)
-            for known, value in self.raw_items():
-                self._by_name.setdefault(known.lower(), []).append(value)
-        return self._by_name.get(name.lower(), [])
-
-
-_PARSER: Final = BytesParser(Headers, policy=compat32)
-
-
 @dataclass(slots=True)
 class Part:
     """One part: its headers, undecoded, and where its body stands. type: its content type, in lower case. children: in order."""
 
-    headers: Message
+    headers: Headers
     start: int
     end: int
     depth: int
@@ -66,7 +34,11 @@ class Part:
     type: str = ""
 
     def __post_init__(self) -> None:
-        self.type = _guarded(self.headers.get_content_type, "text/plain")
+        told = self.headers.structured("content-type")
+        if told is None:
+            self.type = _guarded(self.headers.get_content_type, "text/plain")
+        else:
+            self.type = told.kind if told.kind.count("/") == 1 else "text/plain"
 
     @property
     def encoding(self) -> str:
@@ -76,15 +48,22 @@ class Part:
     @property
     def disposition(self) -> str:
         """inline, attachment or ""."""
-        return _guarded(lambda: self.headers.get_content_disposition() or "", "")
+        told = self.headers.structured("content-disposition")
+        return told.kind if told else _guarded(lambda: self.headers.get_content_disposition() or "", "")
 
     def parameter(self, name: str) -> str:
-        """A parameter of its content type."""
+        """A parameter of its content type; name: in lower case."""
+        told = self.headers.structured("content-type")
+        if told is not None:
+            return told.parameters.get(name, "")
         return _guarded(lambda: _joined(self.headers.get_param(name, "")), "")
 
     def filename(self) -> str:
         """As the mail gives it, not safe."""
-        return _guarded(lambda: self.headers.get_filename("") or "", "")
+        shown, told = self.headers.structured("content-disposition"), self.headers.structured("content-type")
+        if shown is None or told is None:
+            return _guarded(lambda: self.headers.get_filename("") or "", "")
+        return shown.parameters.get("filename", told.parameters.get("name", "")).strip()
 
     def walk(self) -> Iterator[Part]:
         """This and all below, in order."""
@@ -119,7 +98,7 @@ def _part(raw: bytes, start: int, end: int, depth: int, limits: MailLimits) -> P
     block = raw[start:headers_end].replace(b"\x00", b"")
     if block.count(b"\n") > MAX_HEADER_LINES:
         raise TooMuch("headers_too_long", "it has more header lines than are read")
-    return Part(_PARSER.parsebytes(block + b"\r\n\r\n", headersonly=True), body, end, depth)
+    return Part(headers_of(block), body, end, depth)
 
 
 def _headers(raw: bytes, start: int, end: int, limits: MailLimits) -> tuple[int, int]:
