@@ -132,8 +132,9 @@ async def _advance(connection: asyncpg.Connection[Any], slug: TenantSlug) -> boo
     return True
 
 
-_ALONE = ";\nset local max_parallel_maintenance_workers to 0;\n"
-"""Postgres plans for each index how many processes shall build it; these are of empty tables."""
+_ALONE = ";\nset local max_parallel_maintenance_workers to 0; set local check_function_bodies to off;\n"
+"""Postgres plans for each index how many processes shall build it; these are of empty tables. The functions are always the
+same."""
 _LEAVE = ";\nreset role; set local search_path to public;\n"
 
 
