@@ -6,6 +6,7 @@ import itertools
 import random
 from email.message import EmailMessage
 from email.policy import SMTP
+from html import escape
 from typing import Final
 
 _NUMBERS: Final = itertools.count(1)
@@ -56,6 +57,7 @@ _WORDS: Final = [
 _STYLE: Final = "margin:0 0 12px 0;font-family:Arial,Helvetica,sans-serif;font-size:14px;line-height:20px"
 _PARAGRAPHS: Final = 38
 _NEW: Final = 4  # of them; the rest is history
+_SAID: Final = "On Fri, 20 Nov 2026, Fleet <fleet@acme.example> wrote:"
 
 
 def letter(chance: random.Random, body_bytes: int = 20_000) -> bytes:
@@ -94,18 +96,19 @@ def _paragraph(chance: random.Random) -> str:
 
 def _plain(paragraphs: list[str]) -> str:
     history = "\n>\n".join(f"> {one}" for one in paragraphs[_NEW:])
-    return (
-        "\n\n".join(paragraphs[:_NEW])
-        + f"\n\nOn Fri, 20 Nov 2026, Fleet <fleet@acme.example> wrote:\n{history}\n"
-    )
+    return "\n\n".join(paragraphs[:_NEW]) + f"\n\n{_SAID}\n{history}\n"
 
 
 def _html(paragraphs: list[str]) -> str:
+    """As Gmail writes it: who wrote the history stands above it, as in the text."""
     new, history = (
         "".join(f'<p style="{_STYLE}">{one}</p>\n' for one in part)
         for part in (paragraphs[:_NEW], paragraphs[_NEW:])
     )
-    quoted = f'<div class="gmail_quote"><blockquote style="margin:0 0 0 8px">{history}</blockquote></div>'
+    said = f'<div dir="ltr" class="gmail_attr">{escape(_SAID)}<br></div>'
+    quoted = (
+        f'<div class="gmail_quote">{said}<blockquote style="margin:0 0 0 8px">{history}</blockquote></div>'
+    )
     return (
         f"<html><head><style>p {{ color: #222; }}</style></head><body><div>{new}</div>{quoted}</body></html>"
     )

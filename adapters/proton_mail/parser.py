@@ -23,12 +23,12 @@ from adapters.proton_mail.mail import Mail, Quarantine
 from adapters.proton_mail.parser_child import ANSWER, FRAME
 from adapters.proton_mail.settings import MailLimits
 
-# A mail that takes long holds up no other account. One alone reads 900 mails of 20 KB a second, more than are stored.
-PROCESSES: Final = 2
+# A mail that takes long holds up no other account: one takes all but one of them, two at a time where there are two cores.
+PROCESSES: Final = 3
 IDLE_S: Final = 20.0
 START_S: Final = 20.0
 PIECE_BYTES: Final = 64 * 1024
-PIPE_BYTES: Final = 256 * 1024
+PIPE_BYTES: Final = 1024 * 1024  # what a user may have by default
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 
 

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from adapters.contract import Adapter, Observer
+from adapters.contract import Adapter, Inbound, Observer
 from fleetprompt.kernel.secret import Secret
 
 if TYPE_CHECKING:
-    from fleetprompt.connectors.ingest import Batch
+    from fleetprompt.connectors.ingest import Batch, Source
     from fleetprompt.runtime.registry import Registry
     from fleetprompt.tenancy import TenantSession
 
@@ -33,7 +33,7 @@ class Binding:
 
     parts: (text, most runes) -> what is posted, one post each. request: (our account name, text) -> the text without
     the mention that leads it. directive: the intent that posts an answer. optional_secrets: it works without them.
-    batch: (session, registry, installation) -> what stores events, where they are no chat. start_at_ms: (settings) ->
+    batch: (session, registry, installation) -> what stores events, where they are no chat. prepare: see `Source`. start_at_ms: (settings) ->
     from when on, if they say so (unix ms). update, private: the intents that edit what was posted, and that tell one
     account alone. pressed_at: the path that a button calls, with `{installation}`; "" = no buttons; called_at: those that
     a person has to give to the far side. server_key: (settings) -> whose accounts these are, one spelling for one server.
@@ -49,6 +49,7 @@ class Binding:
     directive: str
     optional_secrets: tuple[str, ...] = ()
     batch: Callable[[TenantSession, Registry, UUID], Batch] | None = None
+    prepare: Callable[[Source, Inbound], Inbound] | None = None
     start_at_ms: Callable[[Mapping[str, Any]], int | None] | None = None
     update: str = ""
     private: str = ""

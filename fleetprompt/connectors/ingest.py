@@ -64,7 +64,8 @@ class Superseded(FleetPromptError):
 class Source:
     """Whose events these are, by which generation of its settings they were read. allowed_bots: accounts, by id or account name, that may wake us though no person.
 
-    request: a message's text -> the text without the mention of us that leads it.
+    request: a message's text -> the text without the mention of us that leads it. prepare: an event -> the same event, as
+    far as it can be worked out before the transaction that stores it, where that takes long.
     """
 
     tenant: TenantSlug
@@ -74,6 +75,7 @@ class Source:
     request: Callable[[str], str]
     allowed_bots: Collection[str] = ()
     batch: Callable[[TenantSession, Registry, UUID], Batch] | None = None
+    prepare: Callable[[Source, Inbound], Inbound] | None = None
 
 
 Told = tuple[Source, Inbound]

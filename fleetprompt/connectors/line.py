@@ -121,12 +121,13 @@ class Line:
             lambda text: self._binding.request(account_name, text),
             installation.config.get("allowed_bots", ()),
             self._binding.batch,
+            self._binding.prepare,
         )
 
     async def _pump(self, adapter: Adapter, source: Source, cursor: Cursor) -> None:
         queue = Ahead(BUFFERED)
         self.health.read_ahead = queue.qsize
-        reader = asyncio.create_task(_read(adapter, cursor, queue), name="reader")
+        reader = asyncio.create_task(_read(adapter, source, cursor, queue), name="reader")
         try:
             while True:
                 batch, ended = await _next_batch(queue)
@@ -174,12 +175,12 @@ def _size(item: Inbound | _Ended) -> int:
     return 0 if isinstance(item, _Ended) else len(item.raw)
 
 
-async def _read(adapter: Adapter, cursor: Cursor, queue: Ahead) -> None:
+async def _read(adapter: Adapter, source: Source, cursor: Cursor, queue: Ahead) -> None:
     """Move events from the wire into the queue; its fault too, behind all that came before it."""
     try:
         async with contextlib.aclosing(adapter.listen(cursor)) as events:
             async for event in events:
-                await queue.put(event)
+                await queue.put(_prepared(source, event))
         await queue.put(_Ended(None))
     except asyncio.CancelledError:
         task = asyncio.current_task()
@@ -189,6 +190,16 @@ async def _read(adapter: Adapter, cursor: Cursor, queue: Ahead) -> None:
         await queue.put(_Ended(Unreachable("the connection was given up")))
     except Exception as error:  # noqa: BLE001 - carried to the line, which raises it
         await queue.put(_Ended(error))
+
+
+def _prepared(source: Source, event: Inbound) -> Inbound:
+    """While another batch is being stored. What fails here fails again when it is stored, and is set aside there."""
+    if source.prepare is None:
+        return event
+    try:
+        return source.prepare(source, event)
+    except Exception:  # noqa: BLE001 - see above
+        return event
 
 
 async def _next_batch(queue: Ahead) -> tuple[list[Inbound], _Ended | None]:

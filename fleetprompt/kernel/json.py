@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import to_json
@@ -17,8 +18,10 @@ TOO_DEEP = "[nested too deep]"
 
 def clean_text(text: str) -> str:
     """Replace what Postgres text cannot hold: NUL and lone surrogates."""
-    if text.isascii() and "\x00" not in text:
-        return text
+    if "\x00" not in text:
+        with suppress(UnicodeEncodeError):  # half of a surrogate pair
+            text.encode()
+            return text
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace_surrogate").decode("utf-8")
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fleetprompt.model.base import JsonObject, TenantBase
+from fleetprompt.model.payload import Payload
 
 
 class Signal(TenantBase):
@@ -26,7 +27,7 @@ class Signal(TenantBase):
     actor_name: Mapped[str]
     installation_id: Mapped[UUID | None]
     conversation_id: Mapped[UUID | None]
-    payload: Mapped[JsonObject]
+    payload: Mapped[JsonObject] = mapped_column(Payload())
     retention: Mapped[str]
     occurred_at: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -17,6 +17,7 @@ from sqlalchemy.orm.attributes import instance_state
 
 from fleetprompt.database.driver import Sql
 from fleetprompt.model import TenantBase
+from fleetprompt.model.payload import Payload, whole
 from fleetprompt.tenancy.session import TenantSession
 
 Entity = TypeVar("Entity", bound=TenantBase)
@@ -67,7 +68,7 @@ async def get(session: TenantSession, entity: type[Entity], identity: Any) -> En
 
 def adopt(session: TenantSession, entity: type[Entity], values: Sequence[Any]) -> Entity:
     """The entity of a row; values: of all its columns, in order."""
-    row, identities = dict(zip(names(entity), values, strict=True)), session.sync_session.identity_map
+    row, identities = _read(entity, values), session.sync_session.identity_map
     identity = _identity(entity, row)
     held: Entity | None = identities.get(identity)
     if held is not None:
@@ -79,6 +80,13 @@ def adopt(session: TenantSession, entity: type[Entity], values: Sequence[Any]) -
     state.key, state.session_id = identity, session.sync_session.hash_key
     identities.add(state)
     return made
+
+
+def _read(entity: type[TenantBase], values: Sequence[Any]) -> dict[str, Any]:
+    row = dict(zip(names(entity), values, strict=True))
+    for name in _payloads(entity):
+        row[name] = whole(row[name])
+    return row
 
 
 def adopt_each(session: TenantSession, row: Sequence[Any], *entities: type[TenantBase]) -> list[Any]:
@@ -117,8 +125,14 @@ def _identity(entity: type[TenantBase], row: Mapping[str, Any]) -> tuple[Any, ..
 
 
 @cache
+def _payloads(entity: type[TenantBase]) -> tuple[str, ...]:
+    return tuple(column.name for column in entity.__table__.columns if isinstance(column.type, Payload))
+
+
+@cache
 def _json_names(entity: type[TenantBase]) -> frozenset[str]:
-    return frozenset(column.name for column in entity.__table__.columns if isinstance(column.type, JSONB))
+    kinds = (JSONB, Payload)
+    return frozenset(column.name for column in entity.__table__.columns if isinstance(column.type, kinds))
 
 
 def written(entity: type[TenantBase], values: Mapping[str, Any]) -> dict[str, Any]:

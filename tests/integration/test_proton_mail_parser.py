@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.proton_mail import Mail, MailLimits, ProtonMailAdapter, Quarantine
-from adapters.proton_mail.parser import Parser, shared_parser
+from adapters.proton_mail.parser import PROCESSES, Parser, shared_parser
 from fleetprompt.sandbox.mailbox import SandboxMailbox
 from tests.listening import listening
 from tests.mail_stage import FLEET, mail, settings
@@ -124,7 +124,7 @@ async def test_an_account_with_a_backlog_of_slow_mails_leaves_another_one_its_pa
 
 
 async def test_two_accounts_on_one_parser_of_which_one_has_slow_mails_waiting() -> None:
-    """The whole way: the one alone never has both processes, and the other's mail is told before the backlog is."""
+    """The whole way: the one alone never has all processes, and the other's mail is told before the backlog is."""
     async with SandboxMailbox() as server:
         for address in (FLEET, "fleet@globex.example"):
             server.create_account(address)
@@ -134,7 +134,7 @@ async def test_two_accounts_on_one_parser_of_which_one_has_slow_mails_waiting() 
         busy, other = (ProtonMailAdapter(settings(server, one)) for one in (FLEET, "fleet@globex.example"))
         async with listening(busy) as slow:
             await slow.until(lambda: len(slow.heard) >= 2)
-            assert len(shared_parser(LIMITS.parser_memory_bytes).process_ids) == 1
+            assert 1 <= len(shared_parser(LIMITS.parser_memory_bytes).process_ids) < PROCESSES
             server.deliver("fleet@globex.example", mail("quick"))
             async with listening(other) as quick:
                 await quick.hears("quick")

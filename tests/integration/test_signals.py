@@ -17,6 +17,7 @@ from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit
 from fleetprompt.runtime.signals.emit import emit_many
 from fleetprompt.runtime.signals.handle import handle_kind
 from fleetprompt.tenancy import TenantSession
+from fleetprompt.tenancy.rows import get
 from tests.directives import run_once, run_out
 from tests.house import ACME, GLOBEX, House
 
@@ -181,3 +182,21 @@ async def test_the_other_tenant_neither_sees_nor_hears_nor_blocks(house: House, 
     await run_out(house, ears.registry)
     assert sorted(ears.heard) == ["acme thing.happened 1", "globex thing.happened 2"]
     assert [await count(house, tenant) for tenant in (ACME, GLOBEX)] == [1, 1]
+
+
+async def test_a_long_request_is_stored_as_a_part_of_its_text(house: House, ears: Ears) -> None:
+    said = "grüße 🎈 " * 200
+    payload = {"text": f"Dear all, {said}\n> before", "request": said, "n": 1}
+    async with house.tenancy.session(ACME) as session:
+        told = await emit(session, ears.registry, NewSignal("thing.happened", payload, ADA))
+    async with house.tenancy.session(ACME) as session:
+        signal = await session.get(Signal, told.id)
+        assert signal is not None
+        assert signal.payload == payload
+    async with house.tenancy.session(ACME) as session:
+        heard = await get(session, Signal, told.id)
+        assert heard is not None
+        assert heard.payload == payload
+    query = "select payload ? 'request', payload->'$request' from signals"
+    [row] = await house.tenant_rows(ACME, query)
+    assert (row[0], row[1]) == (False, f"[10, {10 + len(said)}]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,11 @@ import pytest
 from adapters.contract import Author, AuthorKind, Cursor, EventKind, Inbound, Place
 from adapters.errors import Unreachable
 from fleetprompt.connectors import line
+from fleetprompt.connectors.ingest import Source
 from fleetprompt.connectors.line import Ahead
+from fleetprompt.kernel.ids import TenantSlug, new_id
+
+SOURCE = Source(TenantSlug("acme"), new_id(), 1, "order-desk", str)
 
 
 def event(raw: bytes) -> Inbound:
@@ -63,7 +68,7 @@ class _GivesUp:
 async def test_a_library_that_cancels_itself_ends_the_reading_audibly() -> None:
     queue, adapter = Ahead(10), _GivesUp()
     given_up: Any = adapter
-    reader = asyncio.create_task(line._read(given_up, Cursor(""), queue))
+    reader = asyncio.create_task(line._read(given_up, SOURCE, Cursor(""), queue))
     async with asyncio.timeout(5):
         await asyncio.wait([reader])
         batch, ended = await line._next_batch(queue)
@@ -75,7 +80,7 @@ async def test_a_library_that_cancels_itself_ends_the_reading_audibly() -> None:
 
 async def test_a_reading_that_is_cancelled_by_us_is_cancelled() -> None:
     waiting: Any = _Waits()
-    reader = asyncio.create_task(line._read(waiting, Cursor(""), Ahead(10)))
+    reader = asyncio.create_task(line._read(waiting, SOURCE, Cursor(""), Ahead(10)))
     await asyncio.sleep(0)
     reader.cancel()
     await asyncio.wait([reader])
@@ -86,3 +91,27 @@ class _Waits:
     async def listen(self, _: Cursor) -> AsyncIterator[Inbound]:
         await asyncio.Event().wait()
         yield event(b"never")
+
+
+class _TellsThree:
+    async def listen(self, _: Cursor) -> AsyncIterator[Inbound]:
+        for raw in (b"one", b"poison", b"three"):
+            yield event(raw)
+
+
+async def test_events_are_prepared_ahead_and_one_that_cannot_be_is_left_to_its_transaction() -> None:
+    def prepare(_: Source, told: Inbound) -> Inbound:
+        if told.raw == b"poison":
+            raise ValueError("not to be read")
+        return replace(told, text="prepared")
+
+    queue, telling = Ahead(10), _TellsThree()
+    adapter: Any = telling
+    await line._read(adapter, replace(SOURCE, prepare=prepare), Cursor(""), queue)
+    batch, ended = await line._next_batch(queue)
+    assert [(one.raw, one.text) for one in batch] == [
+        (b"one", "prepared"),
+        (b"poison", ""),
+        (b"three", "prepared"),
+    ]
+    assert ended is not None

@@ -7,6 +7,7 @@ from typing import Final
 from adapters.contract import Adapter, Observer
 from adapters.proton_mail import ProtonMailAdapter
 from fleetprompt.connectors.binding import Account, Binding
+from fleetprompt.connectors.proton_mail.ready import ready
 from fleetprompt.connectors.proton_mail.receive import MailBatch
 from fleetprompt.connectors.proton_mail.settings import ProtonMailConfig, adapter_settings
 from fleetprompt.kernel import clock
@@ -39,6 +40,7 @@ PROTON_MAIL: Final = Binding(
     request=lambda _, text: text,
     directive=SEND,
     batch=MailBatch,
+    prepare=ready,
     start_at_ms=start_at_ms,
     sent_to=("host", "imap_port", "smtp_port", "certificate"),
 )

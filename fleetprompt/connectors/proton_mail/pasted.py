@@ -2,40 +2,23 @@
 
 A raw mail is kept as it was fetched, but for this: in headers and texts each such word is overwritten by as many `*`, so
 that all else, attachments too, stays byte for byte. Attachments are not looked into. A token within an address of the
-web is left: newsletters are full of them. Whoever wrote the mail is told nothing by a machine; the fact is told.
+web is left: newsletters are full of them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from adapters.contract import AuthorKind
 from adapters.proton_mail import MailLimits, MailReceived
 from adapters.proton_mail.blot import blotted
-from fleetprompt.connectors.ingest import Source
-from fleetprompt.connectors.pasted import Taken
 from fleetprompt.kernel.secret_shapes import REMOVED, Shape, shapes_in
 
 LIMITS: Final = MailLimits()
 ADDRESS_CHARS: Final = 500
 _IN_ADDRESS: Final = re.compile(r"https?://[^\s<>\"]*\Z")
 OF_ADDRESSES: Final = ("jwt", "password", "token")
-
-Told = tuple[Source, MailReceived]
-
-
-def cleaned(told: Sequence[Told]) -> tuple[list[Told], list[Taken]]:
-    """The mails as they may be stored, and what was taken out of which."""
-    clean, taken = list[Told](), list[Taken]()
-    for number, (source, event) in enumerate(told):
-        kept, kinds = without_secrets(event)
-        clean.append((source, kept))
-        if kinds and event.author.kind is not AuthorKind.SELF:
-            taken.append(Taken(number, kept, kinds, None))
-    return clean, taken
 
 
 def without_secrets(event: MailReceived) -> tuple[MailReceived, tuple[str, ...]]:

@@ -20,14 +20,8 @@ def name_of(event: MailReceived) -> str:
     return RECEIVED if event.quarantine is None else QUARANTINED
 
 
-def payload_of(
-    source: Source,
-    event: MailReceived,
-    conversation_id: UUID | None,
-    message_id: UUID | None,
-    found: Found | None,
-) -> dict[str, Any]:
-    """Readable by the same handlers as a chat message, with what a mail has beside it.
+def fact_of(source: Source, event: MailReceived) -> dict[str, Any]:
+    """The payload but for `placed`: readable by the same handlers as a chat message, with what a mail has beside it.
 
     text: all of it. request: what is newly written. quoted_from: where in the text the history below begins, None without.
     """
@@ -35,8 +29,6 @@ def payload_of(
     return {
         "installation_id": str(source.installation_id),
         "package": source.package,
-        "conversation_id": _text(conversation_id),
-        "message_id": _text(message_id),
         "external_id": event.external_id,
         "kind": event.kind.value,
         "author": {"id": author.id, "kind": author.kind.value, "name": author.name},
@@ -50,10 +42,23 @@ def payload_of(
         "caught_up": event.caught_up,
         "folder": event.folder,
         "raw_bytes": len(event.raw),
-        "threaded_by": found.by if found is not None else None,
         "quarantine": _quarantine(event.quarantine),
         **(_of_mail(event.mail) if event.mail is not None else {}),
     }
+
+
+def placed(conversation_id: UUID | None, message_id: UUID | None, found: Found | None) -> dict[str, Any]:
+    """The rest of the payload: where the mail belongs, and by what that was found."""
+    return {
+        "conversation_id": _text(conversation_id),
+        "message_id": _text(message_id),
+        "threaded_by": found.by if found is not None else None,
+    }
+
+
+def words_of(event: MailReceived) -> str:
+    """What is newly written; of a mail where that cannot be told, all of it."""
+    return "" if event.mail is None else event.mail.reply or event.mail.text
 
 
 def request_of(mail: Mail) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
 from uuid import UUID
 
 from adapters.contract import AuthorKind, Place
@@ -23,14 +22,16 @@ from fleetprompt.connectors.conversations import (
     known_messages,
     save_messages,
 )
-from fleetprompt.connectors.ingest import Source, Told
-from fleetprompt.connectors.proton_mail import names, pasted, raw
-from fleetprompt.connectors.proton_mail.payload import actor_kind, name_of, payload_of
+from fleetprompt.connectors.ingest import Told
+from fleetprompt.connectors.pasted import Taken
+from fleetprompt.connectors.proton_mail import names, raw
+from fleetprompt.connectors.proton_mail.payload import actor_kind, name_of, placed
+from fleetprompt.connectors.proton_mail.ready import ReadyMail, ready
 from fleetprompt.connectors.proton_mail.settings import addresses_in
 from fleetprompt.connectors.proton_mail.threads import Found, Threads
 from fleetprompt.database.driver import Sql
 from fleetprompt.kernel.ids import new_id
-from fleetprompt.kernel.json import clean_object, clean_text
+from fleetprompt.kernel.json import clean_text
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.signals import Actor, Emitted, NewSignal, emit_many
 from fleetprompt.tenancy import TenantSession
@@ -78,42 +79,49 @@ class MailBatch:
 
     async def store(self, told: Sequence[Told]) -> list[Emitted | None]:
         """The signal of each mail; None for what stands in Sent, and for a mail whose fact is not kept any more."""
-        mails = [(source, cast(MailReceived, event)) for source, event in told]
-        known = await self._known([event for _, event in mails])
+        mails = [ready(source, event) for source, event in told]
+        known = await self._known(mails)
         gone = {key for key, is_kept in known.items() if not is_kept}
-        here = [one for one in mails if self._key(one[1]) not in gone]
+        here = [one for one in mails if self._key(one) not in gone]
         stored = iter(await self._store(here, known.keys() - gone) if here else [])
-        return [None if self._key(event) in gone else next(stored) for _, event in mails]
+        return [None if self._key(one) in gone else next(stored) for one in mails]
 
-    async def _store(
-        self, told: Sequence[tuple[Source, MailReceived]], there: Collection[str]
-    ) -> list[Emitted | None]:
+    async def _store(self, mails: Sequence[ReadyMail], there: Collection[str]) -> list[Emitted | None]:
         """there: the keys of those that are stored already."""
-        mails, taken = pasted.cleaned(told)
         known = set(there)
-        read = [event.mail for _, event in mails if event.mail is not None and self._key(event) not in known]
+        read = [event.mail for event in mails if event.mail is not None and self._key(event) not in known]
         self._threads = await Threads.read(self._session, self._installation_id, read)
         configs = await self._session.fetch(_CONFIG, {"id": self._installation_id})
         self._own = addresses_in(json.loads(row[0]) for row in configs)
-        placed: list[_Placed] = []
-        for _, event in mails:
-            placed.append(_Placed() if self._key(event) in known else self._place(event))
+        places: list[_Placed] = []
+        for event in mails:
+            places.append(_Placed() if self._key(event) in known else self._place(event))
             known.add(self._key(event))
-        placed = await self._begin_conversations(placed)
+        places = await self._begin_conversations(places)
         news = [
-            self._signal(source, event, place)
-            for (source, event), place in zip(mails, placed, strict=True)
+            self._signal(event, place)
+            for event, place in zip(mails, places, strict=True)
             if event.author.kind is not AuthorKind.SELF
         ]
         emitted = iter(await emit_many(self._session, self._registry, news))
-        told_of = [None if event.author.kind is AuthorKind.SELF else next(emitted) for _, event in mails]
-        await self._keep(mails, placed, told_of)
-        if taken:
-            where = [replace(one, conversation_id=placed[one.number].conversation_id) for one in taken]
-            await revoking.tell(
-                self._session, self._registry, self._installation_id, where, told_of, advise=False
-            )
+        told_of = [None if event.author.kind is AuthorKind.SELF else next(emitted) for event in mails]
+        await self._keep(mails, places, told_of)
+        await self._tell_of_secrets(mails, places, told_of)
         return told_of
+
+    async def _tell_of_secrets(
+        self, mails: Sequence[ReadyMail], places: Sequence[_Placed], told_of: Sequence[Emitted | None]
+    ) -> None:
+        """Whoever wrote the mail is told nothing by a machine."""
+        taken = [
+            Taken(number, event, event.kinds, place.conversation_id)
+            for number, (event, place) in enumerate(zip(mails, places, strict=True))
+            if event.kinds and event.author.kind is not AuthorKind.SELF
+        ]
+        if taken:
+            await revoking.tell(
+                self._session, self._registry, self._installation_id, taken, told_of, advise=False
+            )
 
     def _key(self, event: MailReceived) -> str:
         return f"{self._installation_id}:{event.event_key}"
@@ -144,22 +152,21 @@ class MailBatch:
         place = Place(key[0], event.place.channel_kind, key[1], clean_text(event.place.channel_name))
         return self._begun.setdefault(key, (place, new_id()))[1]
 
-    async def _begin_conversations(self, placed: list[_Placed]) -> list[_Placed]:
+    async def _begin_conversations(self, places: list[_Placed]) -> list[_Placed]:
         """The same with the ids that hold: one may be there already, of a mail whose fact is not kept any more."""
         if not self._begun:
-            return placed
-        places = {key: place for key, (place, _) in self._begun.items()}
-        there = await find_conversations(self._session, self._installation_id, places)
-        ids = {begun: there[key] for key, (_, begun) in self._begun.items()}
+            return places
+        begun = {key: place for key, (place, _) in self._begun.items()}
+        there = await find_conversations(self._session, self._installation_id, begun)
+        ids = {new: there[key] for key, (_, new) in self._begun.items()}
         self._threads.rename(ids)
-        return [one.renamed(ids) for one in placed]
+        return [one.renamed(ids) for one in places]
 
-    def _signal(self, source: Source, event: MailReceived, place: _Placed) -> NewSignal:
+    def _signal(self, event: ReadyMail, place: _Placed) -> NewSignal:
         author, conversation_id = event.author, place.conversation_id
-        payload = payload_of(source, event, conversation_id, place.message_id, place.found)
         return NewSignal(
             name_of(event),
-            _clean(payload),
+            {**event.fact, **placed(conversation_id, place.message_id, place.found)},
             Actor(actor_kind(author.kind), clean_text(author.id), clean_text(author.name)),
             dedupe_key=self._key(event),
             installation_id=self._installation_id,
@@ -170,20 +177,20 @@ class MailBatch:
 
     async def _keep(
         self,
-        mails: Sequence[tuple[Source, MailReceived]],
-        placed: Sequence[_Placed],
+        mails: Sequence[ReadyMail],
+        places: Sequence[_Placed],
         told: Sequence[Emitted | None],
     ) -> None:
         fresh = [
             (event, place, signal)
-            for (_, event), place, signal in zip(mails, placed, told, strict=True)
+            for event, place, signal in zip(mails, places, told, strict=True)
             if signal is None or signal.fresh
         ]
         await raw.save(self._session, [(signal.id, event.raw) for event, _, signal in fresh if signal])
         await self._threads.save(self._session, self._installation_id)
         await self._project(fresh)
 
-    async def _project(self, fresh: Sequence[tuple[MailReceived, _Placed, Emitted | None]]) -> None:
+    async def _project(self, fresh: Sequence[tuple[ReadyMail, _Placed, Emitted | None]]) -> None:
         """A Message-ID that stands for another mail already does not stand for this one too."""
         there = [one for one in fresh if one[1].message_id is not None]
         ids = [names.fit(event.external_id) for event, _, _ in there]
@@ -196,16 +203,9 @@ class MailBatch:
         await save_messages(self._session, self._installation_id, messages)
 
 
-def _clean(payload: dict[str, Any]) -> dict[str, Any]:
-    """The long texts by themselves: one look at JSON with them in it takes ten times as long."""
-    texts = {name: clean_text(payload[name]) for name in ("text", "request")}
-    return {**clean_object({**payload, **dict.fromkeys(texts, "")}), **texts}
-
-
-def _projected(event: MailReceived, place: _Placed, external_id: str, signal: Emitted | None) -> Projected:
+def _projected(event: ReadyMail, place: _Placed, external_id: str, signal: Emitted | None) -> Projected:
     assert place.message_id is not None
     assert place.conversation_id is not None
-    assert event.mail is not None
     return Projected(
         id=place.message_id,
         conversation_id=place.conversation_id,
@@ -213,7 +213,7 @@ def _projected(event: MailReceived, place: _Placed, external_id: str, signal: Em
         author_kind=event.author.kind.value,
         author_id=clean_text(event.author.id),
         author_name=clean_text(event.author.name),
-        text=clean_text(event.mail.reply or event.mail.text),
+        text=event.said,
         sent_at_ms=event.sent_at_ms,
         signal_id=signal.id if signal is not None else None,
     )

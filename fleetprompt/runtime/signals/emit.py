@@ -18,6 +18,7 @@ from fleetprompt.kernel import clock
 from fleetprompt.kernel.errors import InvalidInput
 from fleetprompt.kernel.ids import SignalId, new_id
 from fleetprompt.model import Signal
+from fleetprompt.model.payload import stored
 from fleetprompt.runtime.jobs import NewJob, enqueue
 from fleetprompt.runtime.registry import Registry
 from fleetprompt.runtime.workflows.match import is_wanted
@@ -195,7 +196,7 @@ def _row(signal_id: SignalId, new: NewSignal, retention: str) -> dict[str, Any]:
         "actor_name": new.actor.name,
         "installation_id": new.installation_id,
         "conversation_id": new.conversation_id,
-        "payload": to_json({**new.payload, **_order(new)}).decode(),
+        "payload": to_json({**stored(new.payload), **_order(new)}).decode(),
         "retention": retention,
         "occurred_at": new.occurred_at or clock.now(),
         "body": new.raw,
