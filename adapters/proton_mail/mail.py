@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import quopri
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Final
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -140,7 +141,14 @@ class Mail:
 
 def fields_of(value: Address | Attachment | SenderTrust | Bounce | Mail) -> dict[str, Any]:
     """As it is, by name; `asdict` copies everything in it."""
-    return {name: getattr(value, name) for name in value.__slots__}
+    names, read = _READERS[type(value)]
+    return dict(zip(names, read(value), strict=True))
+
+
+_READERS: Final[dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]]] = {
+    kind: (kind.__slots__, attrgetter(*kind.__slots__))
+    for kind in (Address, Attachment, SenderTrust, Bounce, Mail)
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +24,11 @@ _UNDECRYPTED = re.compile(
 _ENCRYPTED_NAMES: Final = ("encrypted.asc", "message.asc", "smime.p7m")
 MUCH_SHORTER: Final = 5  # a plain version that is so much shorter than the HTML says "open this in a browser"
 OTHER_WORDS: Final = 0.1  # names of pictures, words that markup cuts in two
+LOOKED_CHARS: Final = 24
+MAX_OTHER_LINES: Final = 8
+MAX_OTHER_WORDS: Final = 40
+MAX_LOOKS: Final = 20
+_NO_WORD: Final = frozenset(" \t\r\n" + string.punctuation.replace("_", ""))
 _WORD = re.compile(r"\w{3,}")
 _LINK = re.compile(r"(?:https?://|www\.|mailto:)[^\s<>]+", re.IGNORECASE)
 
@@ -140,15 +146,64 @@ class BodyReader:
 
 def _says_no_more(plain: str, seen: str) -> bool:
     """Mail clients show the HTML: what stands in the plain version alone is seen by no person, but would be by a model."""
+    if any(sign in plain for sign in ("://", "www.", "mailto:")):
+        plain = _LINK.sub(" ", plain)
+    return _is_seen(plain, seen) or _has_few_others(plain, seen)
+
+
+def _has_few_others(plain: str, seen: str) -> bool:
     # Pieces between blanks first, each once: it is the same, and mostly nothing is left to be taken apart.
     told, known = set(plain.split()), set(seen.split())
-    if any(sign in plain for sign in ("://", "www.", "mailto:")):
-        told = set(_LINK.sub(" ", plain).split())
     if told <= known:
         return True
     told, known = _folded(told), _folded(known)
     rest = told - known
     return not rest or len(_words(rest) - _words(known)) <= len(_words(told)) * OTHER_WORDS
+
+
+def _is_seen(plain: str, seen: str) -> bool:
+    """Whether every line of the plain version, and each word of the few others, is found in the HTML as it stands.
+
+    A sooner way to say yes, and never where `_has_few_others` says no, which takes apart every word of both.
+    """
+    seen, place, others, lines = f" {seen} ", 0, set[str](), 0
+    for line in plain.split("\n"):
+        bare = line.lstrip("> ")
+        if not bare:
+            continue
+        found = _place_of(bare, seen, place)
+        if found >= 0:
+            place = found + len(bare)
+            continue
+        others.update(bare.split())
+        lines += 1
+        if lines > MAX_OTHER_LINES:
+            return False
+    words = _words(_folded({piece for piece in others if f" {piece} " not in seen}))
+    return len(words) <= MAX_OTHER_WORDS and all(_has_word(seen, word) for word in words)
+
+
+def _place_of(line: str, seen: str, place: int) -> int:
+    """Of the line with a blank at either end; by its beginning first: mostly it stands right there, and that is soon told."""
+    found, length = seen.find(line[:LOOKED_CHARS], place), len(line)
+    if found < 0 or (
+        seen[found - 1] == seen[found + length : found + length + 1] == " " and seen.startswith(line, found)
+    ):
+        return found
+    return seen.find(f" {line} ", place) + 1 or -1
+
+
+def _has_word(seen: str, word: str) -> bool:
+    """Whether it stands between signs that are of no word; word: in folded case."""
+    place = 0
+    for _ in range(MAX_LOOKS):
+        place = seen.find(word, place)
+        if place < 0 or word.casefold() != word:
+            return False
+        if seen[place - 1] in _NO_WORD and seen[place + len(word)] in _NO_WORD:
+            return True
+        place += 1
+    return False
 
 
 def _folded(pieces: set[str]) -> set[str]:

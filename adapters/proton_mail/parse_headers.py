@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import date
 from email.message import Message
 from email.utils import getaddresses, mktime_tz, parsedate_tz
 from typing import Final
@@ -22,6 +23,14 @@ _ATOMS: Final = r"[A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64}){0,8}"
 _PLAIN_SENDER = re.compile(
     rf"(?:([A-Za-z0-9]{{1,64}}(?: [A-Za-z0-9]{{1,64}}){{0,8}}) )?(<)?({_ATOMS}@{_ATOMS})(?(2)>)"
 )
+# RFC 5322, as almost all are.
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_PLAIN_DATE = re.compile(
+    rf"(?:[A-Za-z]{{3}}, )?(\d\d?) ({'|'.join(_MONTHS)}) (19[7-9]\d|2\d{{3}}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"
+    r"(?: \([A-Za-z]{1,5}\))?",
+    re.ASCII,
+)
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 INTERNAL_ID: Final = "X-Pm-Internal-Id"
 
 
@@ -99,9 +108,21 @@ def plain_addresses(text: str) -> list[str]:
 
 def date_ms(headers: Message) -> int:
     """The Date header, unix ms; 0 when it is none."""
+    text = value(headers, "Date")[:200]
     try:
-        parsed = parsedate_tz(value(headers, "Date")[:200])
+        if found := _PLAIN_DATE.fullmatch(text):
+            return _stamp_ms(found)
+        parsed = parsedate_tz(text)
         stamp = 0 if parsed is None else mktime_tz(parsed) * 1000
     except (ValueError, OverflowError, TypeError, IndexError):
         return 0
     return stamp if 0 < stamp < 1 << 50 else 0
+
+
+def _stamp_ms(found: re.Match[str]) -> int:
+    """A day beyond the month's end belongs to the next one, as the library counts."""
+    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
+    days = date(int(year), _MONTHS.index(month) + 1, 1).toordinal() - _EPOCH_DAY + int(day) - 1
+    zone_s = int(zone_hours) * 3600 + int(zone_minutes) * 60
+    seconds = (days * 24 + int(hour)) * 3600 + int(minute) * 60 + int(second)
+    return max(0, seconds + (zone_s if sign == "-" else -zone_s)) * 1000

@@ -23,16 +23,27 @@ class TooSlow(Exception):
     """A step took longer than it may."""
 
 
+class _Bell:
+    is_kept = False
+
+
+def _ring(number: int, frame: FrameType | None) -> None:
+    raise TooSlow
+
+
+def keep_bell() -> None:
+    """For a process in which nobody else uses the alarm: its handler need not be put there and taken back each time."""
+    signal.signal(signal.SIGALRM, _ring)
+    _Bell.is_kept = True
+
+
 def within(seconds: float, step: Callable[[], T], otherwise: Callable[[], T]) -> T:
     """`step()`, or `otherwise()` when it takes too long or fails over what it reads.
 
     Works in a process's main thread alone, where the parser lives; regular expressions are interrupted too.
     """
 
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise TooSlow
-
-    before = signal.signal(signal.SIGALRM, ring)
+    before = signal.SIG_DFL if _Bell.is_kept else signal.signal(signal.SIGALRM, _ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         return step()
@@ -40,5 +51,6 @@ def within(seconds: float, step: Callable[[], T], otherwise: Callable[[], T]) ->
         pass
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        if not _Bell.is_kept:
+            signal.signal(signal.SIGALRM, before)
     return otherwise()

@@ -53,7 +53,11 @@ _BEGINNINGS: Final = (
     "begin",
     "anfang",
 )
+_BLANKS: Final = " \t\r"
 _FIRST: Final = frozenset("".join(one[0] + one[0].upper() for one in _BEGINNINGS))
+_LOOKED: Final = _FIRST | frozenset(_BLANKS)
+_ENDS: Final = frozenset(":" + _BLANKS)
+_LATIN_BLANKS: Final = bytes(code for code in range(256) if chr(code).isspace())
 
 
 def split_reply(text: str, marked: str = "") -> tuple[str, str]:
@@ -61,7 +65,7 @@ def split_reply(text: str, marked: str = "") -> tuple[str, str]:
 
     Forwarded content is never cut off, and what is new is never empty when the text is not.
     """
-    lines = list(_telling_lines(text[:READ_CHARS]))
+    lines = _telling_lines(text[:READ_CHARS])
     if not text.strip() or any(_may_forward(line) and _FORWARDED.match(line) for _, line in lines):
         return text, ""
     reply = marked.strip() or (
@@ -72,15 +76,22 @@ def split_reply(text: str, marked: str = "") -> tuple[str, str]:
     return reply.strip(), _rest(text, reply.strip())
 
 
-def _telling_lines(text: str) -> Iterator[tuple[int, str]]:
+def _telling_lines(text: str) -> list[tuple[int, str]]:
     """(place, line) of those by which history may begin: neither sign goes beyond its line."""
-    place = 0
+    place, told = 0, []
     for line in text.split("\n"):
-        if line:
-            bare = line.strip(" \t\r")
-            if bare and (bare[-1] == ":" or (bare[0] in _FIRST and bare[:9].lower().startswith(_BEGINNINGS))):
-                yield place, line
+        # Most lines have none of these at either end, and are not looked at twice.
+        if line and (line[0] in _LOOKED or line[-1] in _ENDS) and _may_tell(line):
+            told.append((place, line))
         place += len(line) + 1
+    return told
+
+
+def _may_tell(line: str) -> bool:
+    bare = line.strip(_BLANKS)
+    if not bare:
+        return False
+    return bare[-1] == ":" or (bare[0] in _FIRST and bare[:9].lower().startswith(_BEGINNINGS))
 
 
 def _may_forward(line: str) -> bool:
@@ -149,7 +160,10 @@ def _begin(text: str, sign: int) -> int:
 
 def _bare_length(text: str) -> int:
     """How many characters are no blanks."""
-    return len("".join(text.split()))
+    try:
+        return len(text.encode("latin-1").translate(None, _LATIN_BLANKS))  # no piece of it is made
+    except UnicodeEncodeError:
+        return len("".join(text.split()))
 
 
 def _rest(text: str, reply: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -14,6 +14,7 @@ MAX_SHEETS_CHARS: Final = 200_000
 MAX_HIDING_RULES: Final = 1_000
 MAX_RULES: Final = 5_000
 MAX_KNOWN_CHARS: Final = 300
+MAX_KNOWN_SHEETS_CHARS: Final = 4_000
 _TOKEN = re.compile(
     r"""(/\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/)?)|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|<!--|-->"""
 )
@@ -107,11 +108,18 @@ def _hides(style: str) -> bool:
     )
 
 
-def rules_of(sheets: Iterable[tuple[str, str]]) -> list[Rule]:
+def rules_of(sheets: Sequence[tuple[str, str]]) -> tuple[Rule, ...]:
     """The rules that hide, shrink or paint, but for those that no reader of mail at a desk has. Raises TooMuch.
 
     sheets: (text, media), each read for itself: what one leaves open ends with it.
     """
+    known = tuple(sheets)
+    is_short = sum(len(text) + len(media) for text, media in known) <= MAX_KNOWN_SHEETS_CHARS
+    return (_rules_of if is_short else _rules_of.__wrapped__)(known)
+
+
+@lru_cache(maxsize=32)  # those of one sender have the same ones
+def _rules_of(sheets: tuple[tuple[str, str], ...]) -> tuple[Rule, ...]:
     kept = [(text, media) for text, media in sheets if not _is_elsewhere(f"@media {media}")]
     if sum(len(text) for text, _ in kept) > MAX_SHEETS_CHARS:
         raise TooMuch("too_much_style", "its style sheets are longer than is read")
@@ -119,7 +127,7 @@ def rules_of(sheets: Iterable[tuple[str, str]]) -> list[Rule]:
     found = [one for one in every if _matters(one.look)]
     if sum(one.look.hides or one.look.shrinks for one in found) > MAX_HIDING_RULES or len(found) > MAX_RULES:
         raise TooMuch("too_much_style", "more rules hide something than are read")
-    return found
+    return tuple(found)
 
 
 def _matters(look: Look) -> bool:

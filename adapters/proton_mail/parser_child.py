@@ -11,12 +11,14 @@ import json
 import resource
 import struct
 import sys
+from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
 from pydantic_core import to_json
 
 from adapters.proton_mail.mail import Mail
 from adapters.proton_mail.parse import parse
+from adapters.proton_mail.parse_limits import keep_bell
 from adapters.proton_mail.settings import MailLimits
 
 FRAME: Final = struct.Struct(">IQ")
@@ -28,12 +30,19 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Until the input ends."""
     while len(head := source.read(FRAME.size)) == FRAME.size:
         options_bytes, mail_bytes = FRAME.unpack(head)
-        options = json.loads(source.read(options_bytes))
+        options = _options(source.read(options_bytes))
         answer = _spelt(answered(source.read(mail_bytes), options))
         sink.write(ANSWER.pack(len(answer)) + answer)
         sink.flush()
         if mail_bytes > BIG_BYTES:
             gc.collect()
+
+
+@lru_cache(maxsize=32)
+def _options(spelt: bytes) -> dict[str, Any]:
+    """The same for all mails of an account."""
+    told: dict[str, Any] = json.loads(spelt)
+    return told
 
 
 def _spelt(answer: dict[str, Any]) -> bytes:
@@ -58,6 +67,7 @@ def main() -> None:
     if sys.platform == "linux":  # elsewhere the limit cannot be kept
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold somebody's mail
+    keep_bell()
     gc.freeze()  # what stands now stands to the end, and a mail leaves little behind: a tenth of reading one
     gc.set_threshold(10_000, 20, 50)
     serve(sys.stdin.buffer, sys.stdout.buffer)
