@@ -26,6 +26,7 @@ MUCH_SHORTER: Final = 5  # a plain version that is so much shorter than the HTML
 OTHER_WORDS: Final = 0.1  # names of pictures, words that markup cuts in two
 LOOKED_CHARS: Final = 24
 MAX_OTHER_LINES: Final = 8
+MAX_OTHER_PIECES: Final = 100  # each is looked for in all of the HTML
 MAX_OTHER_WORDS: Final = 40
 MAX_LOOKS: Final = 20
 _NO_WORD: Final = frozenset(" \t\r\n" + string.punctuation.replace("_", ""))
@@ -177,7 +178,7 @@ def _is_seen(plain: str, seen: str) -> bool:
             continue
         others.update(bare.split())
         lines += 1
-        if lines > MAX_OTHER_LINES:
+        if lines > MAX_OTHER_LINES or len(others) > MAX_OTHER_PIECES:
             return False
     words = _words(_folded({piece for piece in others if f" {piece} " not in seen}))
     return len(words) <= MAX_OTHER_WORDS and all(_has_word(seen, word) for word in words)

@@ -66,7 +66,7 @@ def split_reply(text: str, marked: str = "") -> tuple[str, str]:
     Forwarded content is never cut off, and what is new is never empty when the text is not.
     """
     lines = _telling_lines(text[:READ_CHARS])
-    if not text.strip() or any(_may_forward(line) and _FORWARDED.match(line) for _, line in lines):
+    if not text.strip() or any(_is_forwarded(line) for _, line in lines):
         return text, ""
     reply = marked.strip() or (
         within(SECONDS, lambda: _by_library(text, lines), lambda: text) if lines else text
@@ -81,7 +81,7 @@ def _telling_lines(text: str) -> list[tuple[int, str]]:
     place, told = 0, []
     for line in text.split("\n"):
         # Most lines have none of these at either end, and are not looked at twice.
-        if line and (line[0] in _LOOKED or line[-1] in _ENDS) and _may_tell(line):
+        if line and (line[0] == ">" or ((line[0] in _LOOKED or line[-1] in _ENDS) and _may_tell(line))):
             told.append((place, line))
         place += len(line) + 1
     return told
@@ -94,9 +94,9 @@ def _may_tell(line: str) -> bool:
     return bare[-1] == ":" or (bare[0] in _FIRST and bare[:9].lower().startswith(_BEGINNINGS))
 
 
-def _may_forward(line: str) -> bool:
-    """Whether it begins as a line does that says so; most that tell of history only begin with ">"."""
-    return line.lstrip(" \t>")[:1] in _FORWARDED_FIRST
+def _is_forwarded(line: str) -> bool:
+    """Most lines of history only begin with ">", and need no expression."""
+    return line.lstrip(" \t>")[:1] in _FORWARDED_FIRST and _FORWARDED.match(line) is not None
 
 
 def _by_library(text: str, lines: Sequence[tuple[int, str]]) -> str:

@@ -54,6 +54,12 @@ def test_an_order_in_the_plain_version_alone_is_never_seen_at_once() -> None:
     assert not _is_seen(shown.replace("line 7 of", "line 7 obey of"), shown)
 
 
+def test_of_very_many_other_words_none_is_looked_for() -> None:
+    """Each look goes through all of the HTML: a long line of words that are not there would take minutes."""
+    words = [f"word{number}" for number in range(100_000)]
+    assert not _is_seen(" ".join(words), " ".join(f"{word}s" for word in words))
+
+
 DATES = (
     "Sat, 21 Nov 2026 10:00:00 +0000",
     "Sat, 21 Nov 2026 10:00:00 +0000 (UTC)",
