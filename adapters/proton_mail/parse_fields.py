@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 MAX_KNOWN_CHARS: Final = 256
-# Where the first line holds nothing, and another one follows, versions of the library differ. Nothing is tried twice: a
-# stranger writes as many blanks as he likes.
+# Where the first line holds nothing, and another one follows, versions of the library differ. Without a lone "\r" every
+# line ends as it is read here, so that nothing is tried twice: a stranger writes as many blanks as he likes.
 _FIELD = re.compile(
-    r"([!-9;-~]++):(?![ \t]*+\r?\n[ \t])[ \t]*+([^\r\n]*+(?:\r?\n[ \t][^\r\n]*+)*+)(?:\r?\n|\Z)", re.ASCII
+    r"([!-9;-~]+):(?![ \t]*\r?\n[ \t])[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)(?:\r?\n|\Z)", re.ASCII
 )
 _NAME: Final = r"[A-Za-z0-9_-]+"
 _WORD: Final = r"[A-Za-z0-9!#$&+^_.{}|~/:?=-]+"
@@ -86,7 +86,7 @@ def by_library(block: bytes) -> Headers:
 
 
 def _well_formed(block: bytes) -> Headers | None:
-    if not block.isascii():
+    if not block.isascii() or block.count(b"\r") != block.count(b"\r\n"):
         return None
     text, place, headers = block.decode("ascii"), 0, Headers()
     while place < len(text):
