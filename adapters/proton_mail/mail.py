@@ -116,8 +116,10 @@ class Mail:
         return self.senders[0] if self.senders else Address("")
 
     def as_json(self) -> dict[str, Any]:
-        """For the pipe, and for a signal's payload."""
+        """For the pipe. Parts of the text are places in it."""
         told = fields_of(self)
+        for name in ("reply", "quoted"):
+            told[name] = _place_in(self.text, told[name])
         for name in ("senders", "reply_to", "to", "cc", "attachments"):
             told[name] = [fields_of(one) for one in told[name]]
         return {**told, "trust": fields_of(self.trust), "bounce": self.bounce and fields_of(self.bounce)}
@@ -126,6 +128,10 @@ class Mail:
     def from_json(cls, value: dict[str, Any]) -> Mail:
         """The other way round."""
         read = dict(value)
+        for name in ("reply", "quoted"):
+            if not isinstance(read[name], str):
+                start, end = read[name]
+                read[name] = read["text"][start:end]
         for name in ("senders", "reply_to", "to", "cc"):
             read[name] = tuple(Address(**one) for one in read[name])
         for name in ("in_reply_to", "references", "delivered_to", "never_answer", "notes"):
@@ -137,6 +143,11 @@ class Mail:
             names = {name: tuple(found[name]) for name in ("recipients", "message_ids")}
             read["bounce"] = Bounce(**{**found, **names})
         return cls(**read)
+
+
+def _place_in(text: str, part: str) -> str | list[int]:
+    start = -1 if not part else 0 if text.startswith(part) else text.find(part)
+    return part if start < 0 else [start, start + len(part)]
 
 
 def fields_of(value: Address | Attachment | SenderTrust | Bounce | Mail) -> dict[str, Any]:

@@ -181,6 +181,8 @@ async def _read(adapter: Adapter, source: Source, cursor: Cursor, queue: Ahead) 
         async with contextlib.aclosing(adapter.listen(cursor)) as events:
             async for event in events:
                 await queue.put(_prepared(source, event))
+                if source.prepare is not None:
+                    await asyncio.sleep(0)  # what is being stored goes on between two events that take long
         await queue.put(_Ended(None))
     except asyncio.CancelledError:
         task = asyncio.current_task()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final, cast
 
 from adapters.contract import Inbound
@@ -25,7 +26,8 @@ class ReadyMail(MailReceived):
     said: str = ""
 
 
-_FIELDS: Final = tuple(one.name for one in fields(MailReceived))
+_NAMES: Final = tuple(one.name for one in fields(MailReceived))
+_VALUES: Final = attrgetter(*_NAMES)
 
 
 def ready(source: Source, event: Inbound) -> ReadyMail:
@@ -33,13 +35,15 @@ def ready(source: Source, event: Inbound) -> ReadyMail:
     if isinstance(event, ReadyMail):
         return event
     kept, kinds = without_secrets(cast(MailReceived, event))
-    values = {name: getattr(kept, name) for name in _FIELDS}
-    return ReadyMail(
-        **values, kinds=kinds, fact=_clean(fact_of(source, kept)), said=clean_text(words_of(kept))
-    )
+    fact, words = _clean(fact_of(source, kept)), words_of(kept)
+    said = fact["text"] if words is kept.text else clean_text(words)
+    values = dict(zip(_NAMES, _VALUES(kept), strict=True))
+    return ReadyMail(**values, kinds=kinds, fact=fact, said=said)
 
 
 def _clean(fact: dict[str, Any]) -> dict[str, Any]:
     """The long texts by themselves: one look at JSON with them in it takes ten times as long."""
-    texts = {name: clean_text(fact[name]) for name in ("text", "request")}
+    text, request = fact["text"], fact["request"]
+    clean = clean_text(text)
+    texts = {"text": clean, "request": clean if request is text else clean_text(request)}
     return {**clean_object({**fact, **dict.fromkeys(texts, "")}), **texts}
