@@ -148,6 +148,7 @@ async def test_a_package_test_that_succeeds_ends_it_and_one_that_fails_does_not(
         await post.install(policy="send")
         post.server.arm("smtp_strip_starttls")
         async with serving(post):
+            await health(post, "connected")
             post.writes("help")
             await sending_fault(post)
             post.server.arm("smtp_strip_starttls")
