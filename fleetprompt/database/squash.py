@@ -24,7 +24,8 @@ _ADD: Final = re.compile(
 _SET: Final = re.compile(r"SET \(([^()]*)\)")
 _STORAGE: Final = re.compile(r"ALTER COLUMN (\w+) SET STORAGE (\w+)")
 _STORED: Final = re.compile(r"(TEXT|BYTEA|JSONB)(?= |$)")
-_CONSTRAINT: Final = re.compile(r"(?:PRIMARY|UNIQUE|FOREIGN|CONSTRAINT|CHECK|EXCLUDE|LIKE)\b")
+_CONSTRAINT: Final = re.compile(r"(?:PRIMARY|UNIQUE|FOREIGN|CONSTRAINT|CHECK|EXCLUDE)\b")
+_LIKE: Final = re.compile(r"(?:^|,)\s*LIKE\s")  # of another table as it is at that moment
 _REVISION: Final = re.compile(r"(?:INSERT INTO|UPDATE) alembic_version .*?'(\w+)'.*", re.S)
 
 
@@ -63,6 +64,8 @@ class _Table:
         return True
 
     def _store(self, name: str, storage: str) -> bool:
+        if name not in self.columns or " STORAGE " in self.columns[name]:
+            return False
         self.columns[name], found = _STORED.subn(
             rf"\1 STORAGE {storage}", self.columns[name], count=1
         )  # of PostgreSQL 16 and later
@@ -92,7 +95,7 @@ class _Chain:
         """Merge it, or keep it as it is."""
         if stands := _REVISION.fullmatch(statement):
             self._revision = stands[1]
-        elif made := _CREATE.fullmatch(statement):
+        elif (made := _CREATE.fullmatch(statement)) and not _LIKE.search(made[3]):
             self._create(statement, *made.groups())
         elif changed := _ALTER.fullmatch(statement):
             self._alter(statement, *changed.groups())

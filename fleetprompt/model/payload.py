@@ -31,10 +31,19 @@ def stored(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 def whole(found: dict[str, Any]) -> dict[str, Any]:
     """The other way round."""
     match found:
-        case {"$request": [int(start), int(end)], "text": str(text)} if "request" not in found:
+        case {"$request": [start, end], "text": str(text)} if "request" not in found and _is_place(
+            start, end, text
+        ):
             kept = {name: value for name, value in found.items() if name != PLACE}
             return {**kept, "request": text[start:end]}
     return found
+
+
+def _is_place(start: object, end: object, text: str) -> bool:
+    """Of those that `stored` writes; what somebody else calls so is theirs."""
+    if type(start) is not int or type(end) is not int:
+        return False
+    return start >= 0 and start + LONG_CHARS <= end <= len(text)
 
 
 class Payload(TypeDecorator[dict[str, Any]]):

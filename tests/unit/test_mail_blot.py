@@ -121,3 +121,20 @@ def test_what_could_not_be_read_is_looked_through_as_it_is() -> None:
     assert (event.mail, event.author.kind) == (None, AuthorKind.SYSTEM)
     clean, kinds = without_secrets(event)
     assert (kinds, TOKEN.encode() in clean.raw, len(clean.raw)) == (("unread",), False, len(raw))
+
+
+def test_a_secret_in_a_version_that_is_not_shown_is_gone_from_the_raw_mail() -> None:
+    shown = b"<p>Nothing of what stands beside this is seen by anybody who reads the mail at a desk.</p>"
+    plain = f"the token is {TOKEN}, whatever else is said in here".encode()
+    parts = b"".join(
+        b"--b\r\nContent-Type: text/" + kind + b"\r\n\r\n" + body + b"\r\n"
+        for kind, body in ((b"plain", plain), (b"html", shown))
+    )
+    head = f"From: a@customer.example\r\nTo: {OWN}\r\nMessage-ID: <1@customer.example>\r\n".encode()
+    raw = head + b"Content-Type: multipart/alternative; boundary=b\r\n\r\n" + parts + b"--b--\r\n"
+    event = came(raw)
+    assert event.mail is not None
+    assert TOKEN not in event.mail.text
+    clean, kinds = without_secrets(event)
+    assert (kinds, TOKEN.encode() in clean.raw, len(clean.raw)) == (("unread",), False, len(raw))
+    assert clean.text == event.text

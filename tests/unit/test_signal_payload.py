@@ -25,6 +25,10 @@ SHORT = "hello"
         ({"text": LONG, "request": LONG, "$request": [0, 1]}, False),
         ({"request": LONG}, False),
         ({"text": LONG, "$request": "of a stranger"}, False),
+        ({"text": LONG, "$request": [0, 2]}, False),
+        ({"text": LONG, "$request": [True, LONG_CHARS + 2]}, False),
+        ({"text": LONG, "$request": [-1, LONG_CHARS]}, False),
+        ({"text": SHORT, "$request": [0, LONG_CHARS]}, False),
         ({}, False),
     ],
 )

@@ -18,6 +18,7 @@ from fleetprompt.kernel.secret_shapes import REMOVED, Shape, shapes_in
 LIMITS: Final = MailLimits()
 ADDRESS_CHARS: Final = 500
 _IN_ADDRESS: Final = re.compile(r"https?://[^\s<>\"]*\Z")
+PARTLY_SHOWN: Final = frozenset({"plain_differs", "text_cut", "body_cut", "forwarded_cut"})
 OF_ADDRESSES: Final = ("jwt", "password", "token")
 
 
@@ -29,7 +30,7 @@ def without_secrets(event: MailReceived) -> tuple[MailReceived, tuple[str, ...]]
     found = [(text, _meant(text)) for text in (mail.subject, mail.text)]
     kinds = tuple(dict.fromkeys(one.kind for _, shapes in found for one in shapes))
     if not kinds:
-        return event, ()
+        return (event, ()) if PARTLY_SHOWN.isdisjoint(mail.notes) else _unread(event)
     words = sorted({text[one.start : one.end] for text, shapes in found for one in shapes}, key=len)
     clean = replace(
         mail,
@@ -49,7 +50,7 @@ def without_secrets(event: MailReceived) -> tuple[MailReceived, tuple[str, ...]]
 
 
 def _unread(event: MailReceived) -> tuple[MailReceived, tuple[str, ...]]:
-    """What could not be read is looked through as it is."""
+    """What could not be read, or says more than is shown, is looked through as it is."""
     raw = blotted(event.raw, _in_bytes, (), LIMITS)
     return (event, ()) if raw == event.raw else (replace(event, raw=raw), ("unread",))
 
