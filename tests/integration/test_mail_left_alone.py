@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from fleetprompt.runtime.signals.replay import Chosen, replay
 from tests.connected import OPERATOR
 from tests.house import ACME, GLOBEX
 from tests.mail_stage import FLEET
-from tests.mailed import post_office, serving
+from tests.mailed import Post, post_office, serving
 
 SILENT = {
     "auto_submitted": {"headers": ["Auto-Submitted: auto-replied"]},
@@ -190,27 +192,35 @@ async def test_drafts_that_were_never_sent_do_not_count_for_the_day(is_rejected:
     assert post.server.submissions == []
 
 
-async def test_a_mail_without_a_senders_address_is_left_alone_for_that() -> None:
+@asynccontextmanager
+async def asked_while_paused() -> AsyncIterator[Post]:
+    """Somebody wrote to an agent that is paused."""
     async with post_office() as post:
         await post.install(policy="send")
         await post.rows("update agents set state = 'paused'")
         async with serving(post):
             post.writes("help")
-            (seen,) = await post.signals("email.inbound.received")
-            payload = json.loads(seen["payload"])
-            nobody = {**payload, "author": {**payload["author"], "id": ""}}
-            new = NewSignal(
-                "email.inbound.received",
-                nobody,
-                OPERATOR,
-                installation_id=seen["installation_id"],
-                conversation_id=seen["conversation_id"],
-            )
-            async with post.house.tenancy.session(ACME) as session:
-                await emit(session, post.house.registry, new)
-            left = await post.signals("email.not_answered", 2)
-            await post.quiet()
-    assert json.loads(left[-1]["payload"])["reason"] == "no_sender"
+            yield post
+
+
+async def test_a_mail_without_a_senders_address_is_left_alone_for_that() -> None:
+    async with asked_while_paused() as post:
+        (seen,) = await post.signals("email.inbound.received")
+        payload = json.loads(seen["payload"])
+        nobody = {**payload, "author": {**payload["author"], "id": ""}}
+        new = NewSignal(
+            "email.inbound.received",
+            nobody,
+            OPERATOR,
+            installation_id=seen["installation_id"],
+            conversation_id=seen["conversation_id"],
+        )
+        async with post.house.tenancy.session(ACME) as session:
+            await emit(session, post.house.registry, new)
+        left = await post.signals("email.not_answered", 2)
+        await post.quiet()
+    reasons = [json.loads(one["payload"])["reason"] for one in left]
+    assert reasons.count("no_sender") == 1  # the second has no lane: they are handled in any order
 
 
 async def test_two_mailboxes_of_ours_do_not_talk_to_each_other() -> None:
@@ -245,19 +255,15 @@ async def test_what_cannot_be_read_is_set_aside_visibly_with_its_bytes(raw: byte
 
 
 async def test_a_mail_for_a_paused_agent_is_left_to_people_visibly_and_answered_by_a_replay() -> None:
-    async with post_office() as post:
-        await post.install(policy="send")
-        await post.rows("update agents set state = 'paused'")
-        async with serving(post):
-            post.writes("help")
-            (left,) = await post.signals("email.not_answered")
-            await post.quiet()
-            assert post.server.submissions == []
-            await post.rows("update agents set state = 'active'")
-            async with post.house.tenancy.session(ACME) as session:
-                chosen = Chosen([], "email.inbound.received", None, None)
-                await replay(session, post.house.registry, chosen, OPERATOR)
-            await post.mails(1)
+    async with asked_while_paused() as post:
+        (left,) = await post.signals("email.not_answered")
+        await post.quiet()
+        assert post.server.submissions == []
+        await post.rows("update agents set state = 'active'")
+        async with post.house.tenancy.session(ACME) as session:
+            chosen = Chosen([], "email.inbound.received", None, None)
+            await replay(session, post.house.registry, chosen, OPERATOR)
+        await post.mails(1)
     assert "is paused" in json.loads(left["payload"])["reason"]
 
 
