@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import resource
 import struct
 import sys
@@ -24,6 +25,7 @@ from adapters.proton_mail.settings import MailLimits
 FRAME: Final = struct.Struct(">IQ")
 ANSWER: Final = struct.Struct(">Q")
 BIG_BYTES: Final = 1024 * 1024
+BEHIND: Final = 5  # in turns: mails are read ahead, and whoever waits for the loop or for Postgres waits now
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -68,6 +70,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold somebody's mail
     keep_bell()
+    os.nice(BEHIND)
     gc.freeze()  # what stands now stands to the end, and a mail leaves little behind: a tenth of reading one
     gc.set_threshold(10_000, 20, 50)
     serve(sys.stdin.buffer, sys.stdout.buffer)

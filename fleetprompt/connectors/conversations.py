@@ -76,7 +76,7 @@ def _place_columns(installation_id: UUID, places: Mapping[ConversationKey, Place
 
 @dataclass(slots=True)
 class Projected:
-    """A message as the table will hold it."""
+    """A message as the table will hold it. text: None for what its signal says was asked."""
 
     id: UUID
     conversation_id: UUID
@@ -84,7 +84,7 @@ class Projected:
     author_kind: str
     author_id: str
     author_name: str
-    text: str
+    text: str | None
     sent_at_ms: int
     signal_id: UUID | None = None
     directive_id: UUID | None = None

@@ -32,6 +32,7 @@ log = structlog.get_logger("fleetprompt.listener")
 BATCH_TRIES = 3  # then its events are stored one by one
 FIRST_WAIT_S = 0.5
 WAIT_MOST_S = 30.0
+AWAY_MOST_S = 3.0  # while Postgres is away, which is ours: what waits for it goes on soon after it is back
 MAX_RAW_BYTES = 256 * 1024
 MAX_KEY_CHARS = 200
 # SQLSTATE classes that blame the values: data exception, integrity, a limit of an index.
@@ -106,11 +107,11 @@ class Intake:
             log.error("line.not_stored", org=source.tenant, exc_info=error)
             words = f"cannot store what came in ({error_name(error)})"
             self._health.failed(Misconfigured(words, advice="Run: fleetprompt doctor."))
-        await self._pause()
+        await self._pause(AWAY_MOST_S if is_away(error) else WAIT_MOST_S)
 
-    async def _pause(self) -> None:
+    async def _pause(self, most_s: float = WAIT_MOST_S) -> None:
         self._failures += 1
-        wait_s = min(WAIT_MOST_S, FIRST_WAIT_S * 2.0 ** min(self._failures - 1, 10))
+        wait_s = min(most_s, FIRST_WAIT_S * 2.0 ** min(self._failures - 1, 10))
         await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
 
 

@@ -40,7 +40,7 @@ class Message(TenantBase):
     author_kind: Mapped[str]  # person, bot, webhook, or self for our own
     author_id: Mapped[str]
     author_name: Mapped[str]
-    text: Mapped[str]
+    text: Mapped[str | None]  # None: what its signal says was asked, `payload.REQUEST`
     signal_id: Mapped[UUID | None]
     directive_id: Mapped[UUID | None]
     sent_at_ms: Mapped[int]

@@ -13,6 +13,7 @@ from fleetprompt.connectors.ingest import Source
 from fleetprompt.connectors.proton_mail.pasted import without_secrets
 from fleetprompt.connectors.proton_mail.payload import fact_of, words_of
 from fleetprompt.kernel.json import clean_object, clean_text
+from fleetprompt.model.payload import LONG_CHARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ class ReadyMail(MailReceived):
     fact: Mapping[str, Any] = field(default_factory=dict)
     said: str = ""
 
+    @property
+    def is_said_in_fact(self) -> bool:
+        """A long text is stored once: whoever reads the message finds it in the fact."""
+        return len(self.said) >= LONG_CHARS and self.said == self.fact["request"]
+
 
 _NAMES: Final = tuple(one.name for one in fields(MailReceived))
 _VALUES: Final = attrgetter(*_NAMES)
@@ -35,8 +41,9 @@ def ready(source: Source, event: Inbound) -> ReadyMail:
     if isinstance(event, ReadyMail):
         return event
     kept, kinds = without_secrets(cast(MailReceived, event))
-    fact, words = _clean(fact_of(source, kept)), words_of(kept)
-    said = fact["text"] if words is kept.text else clean_text(words)
+    told, words = fact_of(source, kept), words_of(kept)
+    fact = _clean(told)
+    said = fact["request"] if words is told["request"] else clean_text(words)
     values = dict(zip(_NAMES, _VALUES(kept), strict=True))
     return ReadyMail(**values, kinds=kinds, fact=fact, said=said)
 

@@ -213,7 +213,7 @@ def _projected(event: ReadyMail, place: _Placed, external_id: str, signal: Emitt
         author_kind=event.author.kind.value,
         author_id=clean_text(event.author.id),
         author_name=clean_text(event.author.name),
-        text=event.said,
+        text=None if signal is not None and event.is_said_in_fact else event.said,
         sent_at_ms=event.sent_at_ms,
         signal_id=signal.id if signal is not None else None,
     )

@@ -45,7 +45,9 @@ _STATEMENTS: Final = (
     "delete from mail_answers where execution_id in (select execution_id from mail_answers"
     " where installation_id = :installation_id and execution_id < :bound limit :batch)",
     f"delete from executions where id in ({_old('executions', OVER)})",
-    "update messages set text = '', deleted = true where id in (" + _old("messages", "text <> ''") + ")",
+    "update messages set text = '', deleted = true where id in ("
+    + _old("messages", "text is distinct from ''")
+    + ")",
     "update effects set request = request - 'raw' - 'text' where request ? 'raw' and directive_id in ("
     "select id from directives where name = 'email.send' and installation_id = :installation_id and id < :bound"
     f" and {OVER}) and id in (select id from effects where id < :bound and request ? 'raw' limit :batch)",
