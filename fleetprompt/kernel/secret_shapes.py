@@ -68,10 +68,11 @@ def _either(shapes: Iterable[tuple[str, str, str]]) -> str:
 _ALL: Final = rf"{_either(_ANYWHERE)}|(?<![^\W_])(?:{_either(_WORD)})"
 _IN_TEXT: Final = re.compile(_ALL)
 _IN_BYTES: Final = re.compile(_ALL.encode())
-# Without one of these, in lower case, there is no shape: a plain search is twenty times as fast as the expression. Most
-# have a sign that few texts have at all; signs are searched for sooner still.
-_HINTS: Final = (b"pass", b"pwd", b"secret", b"bearer ", b"asia")
-_WITH_K: Final = re.compile(rb"k(?:ey|ennwort|(?<=tok)en|(?<=ak)ia)")  # four in the time of one
+# Without one of these there is no shape: a plain search is twenty times as fast as the expression. Those that begin with
+# the same rare letter are found in the time of one; most have a sign that few texts have at all, which is found sooner still.
+_AS_WRITTEN: Final = re.compile(rb"A[KS]IA")
+_LOWERED: Final = (re.compile(rb"p(?:ass|wd)"), re.compile(rb"k(?:ey|ennwort|(?<=tok)en)"))
+_HINTS: Final = (b"secret", b"bearer ")
 _BY_SIGN: Final = (
     (b"/", (b"://", b"/hooks/")),
     (b"-", (b"-----begin", b"sk-", b"glpat-", b"xapp-")),
@@ -109,23 +110,23 @@ class Shape:
 def shapes_in(text: str | bytes) -> list[Shape]:
     """All of them, in order; of most texts none."""
     if isinstance(text, str):
-        return [_shape(found) for found in _IN_TEXT.finditer(text)] if _is_likely(_lowered(text)) else []
-    return [_shape(found) for found in _IN_BYTES.finditer(text)] if _is_likely(text.lower()) else []
+        return [_shape(found) for found in _IN_TEXT.finditer(text)] if _is_likely(*_cases(text)) else []
+    return [_shape(found) for found in _IN_BYTES.finditer(text)] if _is_likely(text, text.lower()) else []
 
 
-def _lowered(text: str) -> bytes:
-    """For the hints, which are ASCII. Letters beyond Latin-1 may be lowered to such, and take thirty times as long."""
+def _cases(text: str) -> tuple[bytes, bytes]:
+    """As it is and lowered, for the hints, which are ASCII. Letters beyond Latin-1 may be lowered to such, and take long."""
     try:
-        return text.encode("latin-1").lower()
+        written = text.encode("latin-1")
+        return written, written.lower()
     except UnicodeEncodeError:
-        return text.lower().encode("utf-8", "surrogatepass")
+        return text.encode("utf-8", "surrogatepass"), text.lower().encode("utf-8", "surrogatepass")
 
 
-def _is_likely(lower: bytes) -> bool:
-    for hint in _HINTS:  # three times as fast as `any`, on each message that comes in
-        if hint in lower:
-            return True
-    if _WITH_K.search(lower):
+def _is_likely(written: bytes, lower: bytes) -> bool:
+    if _AS_WRITTEN.search(written) or any(letters.search(lower) for letters in _LOWERED):
+        return True
+    if any(hint in lower for hint in _HINTS):
         return True
     return any(sign in lower and any(hint in lower for hint in hints) for sign, hints in _BY_SIGN)
 
