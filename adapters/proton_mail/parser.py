@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
+from adapters.errors import Passing
 from adapters.proton_mail.mail import Mail, Quarantine
 from adapters.proton_mail.parser_child import ANSWER, FRAME
 from adapters.proton_mail.settings import MailLimits
@@ -192,13 +193,19 @@ class Parser:
         return read
 
     async def _process(self, *, fresh: bool) -> _Process:
-        """One that waits and lives still, or a new one."""
+        """One that waits and lives still, or a new one. Raises Passing when this host has no room for it."""
         while self._idle and not fresh:
             process = self._idle.pop()
             if process.is_alive:
                 return process
             await self._end(process)
-        process = await _Process.start(self._memory_bytes)
+        try:
+            process = await _Process.start(self._memory_bytes)
+        except OSError as error:
+            words = f"no process could be started to read mails ({type(error).__name__})"
+            raise Passing(
+                words, advice="See what processes and memory FleetPrompt's host has left."
+            ) from error
         self._running.add(process.pid)
         return process
 

@@ -12,6 +12,7 @@ import os
 import resource
 import struct
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
@@ -70,7 +71,8 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold somebody's mail
     keep_bell()
-    os.nice(BEHIND)
+    with suppress(OSError):  # where a sandbox forbids it
+        os.nice(BEHIND)
     gc.freeze()  # what stands now stands to the end, and a mail leaves little behind: a tenth of reading one
     gc.set_threshold(10_000, 20, 50)
     serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -76,7 +76,7 @@ def _place_columns(installation_id: UUID, places: Mapping[ConversationKey, Place
 
 @dataclass(slots=True)
 class Projected:
-    """A message as the table will hold it. text: None for what its signal says was asked."""
+    """A message as the table will hold it."""
 
     id: UUID
     conversation_id: UUID
@@ -84,12 +84,13 @@ class Projected:
     author_kind: str
     author_id: str
     author_name: str
-    text: str | None
+    text: str
     sent_at_ms: int
     signal_id: UUID | None = None
     directive_id: UUID | None = None
     edited: bool = False
     deleted: bool = False
+    said_in_fact: bool = False
 
 
 COLUMNS: Final = {
@@ -105,6 +106,7 @@ COLUMNS: Final = {
     "directive_id": "uuid",
     "edited": "boolean",
     "deleted": "boolean",
+    "said_in_fact": "boolean",
 }
 """Of a projected message, with their types."""
 _NAMES = ", ".join(COLUMNS)
@@ -116,7 +118,7 @@ _SAVE = Sql(f"""
 insert into messages (installation_id, {_NAMES})
 select :installation_id, message.* from unnest({_ARRAYS}) as message ({_NAMES}) order by external_id
 on conflict (installation_id, external_id) do update set text = excluded.text, edited = excluded.edited,
-    deleted = excluded.deleted, signal_id = coalesce(messages.signal_id, excluded.signal_id),
+    deleted = excluded.deleted, said_in_fact = excluded.said_in_fact, signal_id = coalesce(messages.signal_id, excluded.signal_id),
     directive_id = coalesce(messages.directive_id, excluded.directive_id)
 """)
 

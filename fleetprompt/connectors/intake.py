@@ -20,7 +20,7 @@ from adapters.errors import Misconfigured
 from fleetprompt.connectors import observe, pasted
 from fleetprompt.connectors.health import HealthRecorder
 from fleetprompt.connectors.ingest import Source, Superseded, ingest, save_cursor
-from fleetprompt.database.engine import is_away
+from fleetprompt.database.engine import is_away, is_full
 from fleetprompt.kernel.errors import FleetPromptError
 from fleetprompt.kernel.json import clean_text
 from fleetprompt.packages.house import House
@@ -107,7 +107,7 @@ class Intake:
             log.error("line.not_stored", org=source.tenant, exc_info=error)
             words = f"cannot store what came in ({error_name(error)})"
             self._health.failed(Misconfigured(words, advice="Run: fleetprompt doctor."))
-        await self._pause(AWAY_MOST_S if is_away(error) else WAIT_MOST_S)
+        await self._pause(AWAY_MOST_S if is_away(error) and not is_full(error) else WAIT_MOST_S)
 
     async def _pause(self, most_s: float = WAIT_MOST_S) -> None:
         self._failures += 1

@@ -16,7 +16,7 @@ from fleetprompt.connectors import observe
 from fleetprompt.connectors.binding import Account, Binding
 from fleetprompt.connectors.health import HealthRecorder
 from fleetprompt.connectors.ingest import Source, Superseded
-from fleetprompt.connectors.intake import AWAY_MOST_S, Intake
+from fleetprompt.connectors.intake import Intake
 from fleetprompt.connectors.leases import Held
 from fleetprompt.connectors.pool import OTHER_ACCOUNT, OTHER_ACCOUNT_ADVICE
 from fleetprompt.database.engine import is_away
@@ -84,7 +84,6 @@ class Line:
                 self.health.failed(
                     Misconfigured(f"an unexpected {type(error).__name__}", advice="See the log.")
                 )
-            return self._backoff_s(None, AWAY_MOST_S if is_away(error) else BACKOFF_MOST_S)
         return self._backoff_s(None)
 
     async def _listen(self) -> None:
@@ -145,9 +144,9 @@ class Line:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
 
-    def _backoff_s(self, asked_s: float | None, most_s: float = BACKOFF_MOST_S) -> float:
+    def _backoff_s(self, asked_s: float | None) -> float:
         self._failures += 1
-        wait_s = min(most_s, 0.5 * 2.0 ** min(self._failures - 1, 10)) * random.uniform(0.5, 1.0)
+        wait_s = min(BACKOFF_MOST_S, 0.5 * 2.0 ** min(self._failures - 1, 10)) * random.uniform(0.5, 1.0)
         return max(wait_s, asked_s or 0.0)
 
 

@@ -57,6 +57,13 @@ def is_away(error: BaseException) -> bool:
     )
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether Postgres is there and has no connection left: to ask often makes it worse."""
+    if isinstance(error, DBAPIError):
+        return error.orig is not None and is_full(error.orig)
+    return isinstance(error.__cause__ or error, asyncpg.TooManyConnectionsError)
+
+
 SERVED: Final = "tenants"
 """Where a pooled connection notes the tenants that it has served."""
 MOST_SERVED: Final = 50

@@ -1,7 +1,7 @@
 """What a chain of migrations leaves, without its steps: the same tables, each made once, as it ends up.
 
 Made from the migrations themselves. What is understood is merged into the table that it changes (a column, its
-storage, that it may be empty, the table's settings) or dropped (an UPDATE of what is still empty), and indexes follow their table; all else
+storage, the table's settings) or dropped (an UPDATE of what is still empty), and indexes follow their table; all else
 stays as it is, in its order, and nothing that comes later is merged past it.
 """
 
@@ -23,7 +23,6 @@ _ADD: Final = re.compile(
 )
 _SET: Final = re.compile(r"SET \(([^()]*)\)")
 _STORAGE: Final = re.compile(r"ALTER COLUMN (\w+) SET STORAGE (\w+)")
-_NULLABLE: Final = re.compile(r"ALTER COLUMN (\w+) DROP NOT NULL")
 _STORED: Final = re.compile(r"(TEXT|BYTEA|JSONB)(?= |$)")
 _CONSTRAINT: Final = re.compile(r"(?:PRIMARY|UNIQUE|FOREIGN|CONSTRAINT|CHECK|EXCLUDE)\b")
 _LIKE: Final = re.compile(r"(?:^|,)\s*LIKE\s")  # of another table as it is at that moment
@@ -55,8 +54,6 @@ class _Table:
         if chosen := _SET.fullmatch(action):
             self.settings.update(_pair(setting, "=") for setting in _split(chosen[1], ","))
             return True
-        if freed := _NULLABLE.fullmatch(action):
-            return self._free(freed[1])
         stored = _STORAGE.fullmatch(action)
         return stored is not None and self._store(stored[1], stored[2])
 
@@ -64,12 +61,6 @@ class _Table:
         if name in self.columns:
             return if_missing is not None
         self.columns[name] = definition
-        return True
-
-    def _free(self, name: str) -> bool:
-        if name not in self.columns:
-            return False
-        self.columns[name] = self.columns[name].replace(" NOT NULL", "")
         return True
 
     def _store(self, name: str, storage: str) -> bool:

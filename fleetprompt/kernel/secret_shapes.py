@@ -120,7 +120,10 @@ def _cases(text: str) -> tuple[bytes, bytes]:
         written = text.encode("latin-1")
         return written, written.lower()
     except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass"), text.lower().encode("utf-8", "surrogatepass")
+        lowered = text.lower().replace(
+            "ſ", "s"
+        )  # the one letter that is an "s" to an expression and no "S" lowered
+        return text.encode("utf-8", "surrogatepass"), lowered.encode("utf-8", "surrogatepass")
 
 
 def _is_likely(written: bytes, lower: bytes) -> bool:

@@ -40,9 +40,12 @@ class Message(TenantBase):
     author_kind: Mapped[str]  # person, bot, webhook, or self for our own
     author_id: Mapped[str]
     author_name: Mapped[str]
-    text: Mapped[str | None]  # None: what its signal says was asked, `payload.REQUEST`
+    text: Mapped[str]
     signal_id: Mapped[UUID | None]
     directive_id: Mapped[UUID | None]
     sent_at_ms: Mapped[int]
     edited: Mapped[bool] = mapped_column(server_default="false")
     deleted: Mapped[bool] = mapped_column(server_default="false")
+    said_in_fact: Mapped[bool] = mapped_column(
+        server_default="false"
+    )  # text is "": its signal's `request` is it

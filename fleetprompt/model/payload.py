@@ -1,7 +1,7 @@
 """A signal's payload as it is stored: what somebody asks is mostly part of the text beside it, and a mail is long.
 
 {"text": ..., "request": a long part of it} is stored as {"text": ..., "$request": [start, end]}, in characters of the
-text. Whoever reads a `Signal` is given the whole again; who reads the table by itself uses `whole`, or `REQUEST`.
+text. Whoever reads a `Signal` is given the whole again; who reads the table by itself uses `whole`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 PLACE: Final = "$request"
 LONG_CHARS: Final = 500
-REQUEST: Final = (
-    "coalesce(payload ->> 'request', substr(payload ->> 'text', (payload -> '$request' ->> 0)::int + 1,"
-    " (payload -> '$request' ->> 1)::int - (payload -> '$request' ->> 0)::int))"
-)
-"""What was asked, in SQL, of a row of `signals`."""
 
 
 def stored(payload: Mapping[str, Any]) -> Mapping[str, Any]:

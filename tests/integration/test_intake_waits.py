@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
@@ -42,9 +43,10 @@ def failing(fault: Exception, waits: list[float]) -> Callable[..., Awaitable[lis
     ("fault", "most_s"),
     [
         (ConnectionRefusedError("nobody listens"), AWAY_MOST_S),
+        (asyncpg.TooManyConnectionsError("no connection left"), WAIT_MOST_S),
         (Wrong("No room.", "Make room."), WAIT_MOST_S),
     ],
-    ids=["away", "wrong"],
+    ids=["away", "full", "wrong"],
 )
 async def test_waits_grow_to_a_bound(
     monkeypatch: pytest.MonkeyPatch, fault: Exception, most_s: float

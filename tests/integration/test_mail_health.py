@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -186,3 +187,29 @@ async def test_a_trace_begins_at_the_message_id() -> None:
             await post.directive("succeeded")
         roots = {await find_correlation(post.house.tenancy, ACME, one) for one in (asked, sent.message_id)}
     assert len(roots) == 1
+
+
+async def test_a_host_without_room_for_the_parser_is_told_of_and_the_mail_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def no_room(*_: Any, **__: Any) -> Any:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    async with post_office() as post:
+        await post.install()
+        post.writes("Where is my order?")
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", no_room)
+        async with hearing(post):
+
+            async def told() -> Any:
+                return await post.rows("select * from installation_health where last_error is not null")
+
+            (row,) = await until(told, 30)
+            seen = await shown(post)
+            assert not await post.rows("select 1 from signals where name like 'email.%'")
+            monkeypatch.undo()
+            (mail,) = await post.signals("email.inbound.received")
+            await health(post, "connected")
+    assert "no process could be started to read mails (BlockingIOError)" in row["last_error"]
+    assert "memory" in str(seen.remedy)
+    assert json.loads(mail["payload"])["text"].strip() == "Where is my order?"

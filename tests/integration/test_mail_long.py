@@ -46,8 +46,10 @@ async def test_the_conversation_shows_what_stands_in_the_fact_alone(history: str
         async with serving(post):
             run = await _two_mails(post, LONG + history)
         assert await _shown(post, run) == [LONG.strip(), "And now?"]
-        kept = await post.rows("select text from messages where author_kind = 'person' order by id")
-        assert [row["text"] for row in kept] == [None, "And now?"]
+        kept = await post.rows(
+            "select text, said_in_fact from messages where author_kind = 'person' order by id"
+        )
+        assert [tuple(row) for row in kept] == [("", True), ("And now?", False)]
         held = "select count(*) as n from signals where strpos(payload::text, $1) > 0 and payload ? 'request'"
         assert (await post.rows(held, "Grüße 🎈 from Dana"))[0]["n"] == 0
 

@@ -115,3 +115,7 @@ def _seconds(text: str) -> float:
         shapes_in(text)
         best = min(best, time.process_time() - begun)
     return best
+
+
+def test_a_letter_that_reads_as_another_hides_nothing() -> None:
+    assert without_shapes('paſſword = "hunter22"') == f'paſſword = "{REMOVED}"'

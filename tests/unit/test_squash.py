@@ -40,7 +40,6 @@ def table(columns: str, settings: str = "") -> str:
             "ALTER TABLE people ALTER COLUMN name SET STORAGE EXTERNAL",
             table("").replace("TEXT", "TEXT STORAGE EXTERNAL"),
         ),
-        ("ALTER TABLE people ALTER COLUMN name DROP NOT NULL", table("").replace("TEXT NOT NULL", "TEXT")),
         ("UPDATE people SET name = 'a;b' WHERE name = 'c'", table("")),
         ("-- a word; or two\n/* ; */ ;", table("")),
     ],

@@ -206,6 +206,7 @@ class MailBatch:
 def _projected(event: ReadyMail, place: _Placed, external_id: str, signal: Emitted | None) -> Projected:
     assert place.message_id is not None
     assert place.conversation_id is not None
+    is_in_fact = signal is not None and event.is_said_in_fact
     return Projected(
         id=place.message_id,
         conversation_id=place.conversation_id,
@@ -213,9 +214,10 @@ def _projected(event: ReadyMail, place: _Placed, external_id: str, signal: Emitt
         author_kind=event.author.kind.value,
         author_id=clean_text(event.author.id),
         author_name=clean_text(event.author.name),
-        text=None if signal is not None and event.is_said_in_fact else event.said,
+        text="" if is_in_fact else event.said,
         sent_at_ms=event.sent_at_ms,
         signal_id=signal.id if signal is not None else None,
+        said_in_fact=is_in_fact,
     )
 
 

@@ -45,8 +45,8 @@ _STATEMENTS: Final = (
     "delete from mail_answers where execution_id in (select execution_id from mail_answers"
     " where installation_id = :installation_id and execution_id < :bound limit :batch)",
     f"delete from executions where id in ({_old('executions', OVER)})",
-    "update messages set text = '', deleted = true where id in ("
-    + _old("messages", "text is distinct from ''")
+    "update messages set text = '', said_in_fact = false, deleted = true where id in ("
+    + _old("messages", "(text <> '' or said_in_fact)")
     + ")",
     "update effects set request = request - 'raw' - 'text' where request ? 'raw' and directive_id in ("
     "select id from directives where name = 'email.send' and installation_id = :installation_id and id < :bound"

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from fleetprompt.database.driver import Sql
 from fleetprompt.model import Directive, Execution
-from fleetprompt.model.payload import REQUEST
+from fleetprompt.model.payload import whole
 from fleetprompt.runtime.agents.skills import taught
 from fleetprompt.runtime.executions.record import Run
 from fleetprompt.runtime.llm import (
@@ -31,10 +31,11 @@ from fleetprompt.tenancy import TenantSession
 _EARLIER = (
     "from messages where conversation_id = :conversation_id and external_id <> :external_id and not deleted"
     " and (sent_at_ms <= :sent_at_ms or (author_kind = 'self' and id < :execution_id))"
+    " and (not said_in_fact or exists (select from signals where signals.id = messages.signal_id))"
 )
 _NEWEST = Sql(
-    "select author_kind, author_id, author_name, directive_id,"
-    f" coalesce(text, (select {REQUEST} from signals where signals.id = messages.signal_id))"
+    "select author_kind, author_id, author_name, directive_id, text,"
+    " case when said_in_fact then (select payload from signals where signals.id = messages.signal_id) end"
     f" {_EARLIER} order by sent_at_ms desc, id desc limit :most"
 )
 _COUNT = Sql(f"select count(*) from (select 1 {_EARLIER} limit :most) as earlier")
@@ -131,12 +132,18 @@ async def _earlier(session: TenantSession, run: Run) -> tuple[Sequence[_Earlier]
         "external_id": str(given.get("external_id", "")),
     }
     rows = await session.fetch(_NEWEST, {**there, "most": most})
-    shown = [
-        _Earlier(*row) for row in reversed(rows) if row[4] is not None
-    ]  # None: its fact is not kept any more
-    if len(rows) < most:
+    shown = [_as_stored(*row) for row in reversed(rows)]
+    if len(shown) < most:
         return shown, len(shown)
     return shown, int((await session.fetch(_COUNT, {**there, "most": COUNTED_MOST}))[0][0])
+
+
+def _as_stored(
+    kind: str, author_id: str, name: str, directive_id: UUID | None, text: str, payload: dict[str, Any] | None
+) -> _Earlier:
+    """payload: of its fact, where that has the words."""
+    said = text if payload is None else str(whole(payload)["request"])
+    return _Earlier(kind, author_id, name, directive_id, said)
 
 
 def _fit(messages: Sequence[_Earlier], chars: int, shortened: int) -> Sequence[_Earlier]:

@@ -13,5 +13,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Forward only: there is no downgrade. What is stored already stays as it is, and is read alike."""
-    op.execute("ALTER TABLE messages ALTER COLUMN text DROP NOT NULL")
+    """Forward only: there is no downgrade. What is stored already has its text in the message."""
+    op.execute("ALTER TABLE messages ADD COLUMN IF NOT EXISTS said_in_fact BOOLEAN DEFAULT false NOT NULL")
