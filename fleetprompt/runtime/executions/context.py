@@ -31,7 +31,7 @@ from fleetprompt.tenancy import TenantSession
 _EARLIER = (
     "from messages where conversation_id = :conversation_id and external_id <> :external_id and not deleted"
     " and (sent_at_ms <= :sent_at_ms or (author_kind = 'self' and id < :execution_id))"
-    " and (not said_in_fact or exists (select from signals where signals.id = messages.signal_id))"
+    " and (not said_in_fact or (select true from signals where signals.id = messages.signal_id))"  # by its id, never all
 )
 _NEWEST = Sql(
     "select author_kind, author_id, author_name, directive_id, text,"
