@@ -30,6 +30,7 @@ BATCH = 100  # events in one transaction
 BATCH_BYTES = 2 * 1024 * 1024  # and their raw bytes, but at least one event
 BUFFERED = 300  # events read ahead of the transactions
 BUFFERED_BYTES = 8 * 1024 * 1024  # and their raw bytes, but at least one event: a mail may have 25 MB
+LONG_BYTES = 64 * 1024  # of an event's raw bytes: beyond it working it out holds up no other line
 ASK_AGAIN_S = 60.0  # after what a person has to mend; a change of settings is seen at once
 BACKOFF_MOST_S = 30.0
 SUPERSEDED_S = 1.0  # the supervisor is about to end this line
@@ -180,7 +181,7 @@ async def _read(adapter: Adapter, source: Source, cursor: Cursor, queue: Ahead) 
     try:
         async with contextlib.aclosing(adapter.listen(cursor)) as events:
             async for event in events:
-                await queue.put(_prepared(source, event))
+                await queue.put(await _prepared(source, event))
                 if source.prepare is not None:
                     await asyncio.sleep(0)  # what is being stored goes on between two events that take long
         await queue.put(_Ended(None))
@@ -194,11 +195,13 @@ async def _read(adapter: Adapter, source: Source, cursor: Cursor, queue: Ahead) 
         await queue.put(_Ended(error))
 
 
-def _prepared(source: Source, event: Inbound) -> Inbound:
+async def _prepared(source: Source, event: Inbound) -> Inbound:
     """While another batch is being stored. What fails here fails again when it is stored, and is set aside there."""
     if source.prepare is None:
         return event
     try:
+        if len(event.raw) > LONG_BYTES:
+            return await asyncio.to_thread(source.prepare, source, event)
         return source.prepare(source, event)
     except Exception:  # noqa: BLE001 - see above
         return event

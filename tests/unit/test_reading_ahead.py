@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -115,3 +116,24 @@ async def test_events_are_prepared_ahead_and_one_that_cannot_be_is_left_to_its_t
         (b"three", "prepared"),
     ]
     assert ended is not None
+
+
+class _TellsALongOne:
+    async def listen(self, _: Cursor) -> AsyncIterator[Inbound]:
+        yield event(b"x" * (line.LONG_BYTES + 1))
+
+
+async def test_a_long_event_is_worked_out_while_the_loop_goes_on() -> None:
+    turned = threading.Event()
+
+    def prepare(_: Source, told: Inbound) -> Inbound:
+        return replace(told, text=str(turned.wait(5)))
+
+    queue, telling = Ahead(10), _TellsALongOne()
+    adapter: Any = telling
+    reading = asyncio.create_task(line._read(adapter, replace(SOURCE, prepare=prepare), Cursor(""), queue))
+    await asyncio.sleep(0.05)
+    turned.set()
+    await reading
+    [[one], _] = await line._next_batch(queue)
+    assert one.text == "True"
