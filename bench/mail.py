@@ -61,10 +61,11 @@ async def measure(post: Post, mails: int = MAILS) -> list[Figure]:
         with killing.running(listen, post.base.url) as process:
             assert process.pid is not None
             await _until_stored(post, 0, _letters(1))
+            idle_mb = await _idle_mb(process.pid)  # before all else: what stays of thousands of mails counts
             figures = [
                 one for kind in KINDS for one in await _rates(post, direct.port, process.pid, kind, mails)
             ]
-            above_mb = await _above_idle_mb(post, process.pid, mails)
+            above_mb = await _peak_mb(post, process.pid, mails) - idle_mb
     finally:
         await direct.stop()
     return [
@@ -175,21 +176,25 @@ async def _floor(post: Post, port: int, count: int, at_once: int) -> _Taken:
     return _taken(float(told["seconds"]), time.process_time() - own + float(told["cpu_s"]), count)
 
 
-async def _above_idle_mb(post: Post, pid: int, count: int) -> float:
-    """The most that it and its parsers hold at a time, beside what the listener holds when nothing comes."""
+async def _idle_mb(pid: int) -> float:
+    """What the listener holds when nothing comes."""
     async with asyncio.timeout(PATIENCE_S):
         while len(descendants(pid)) > 1:  # the parsers rest
             await asyncio.sleep(0.5)
-    idle_mb = _held_mb(pid)
+    return _held_mb(pid)
+
+
+async def _peak_mb(post: Post, pid: int, count: int) -> float:
+    """The most that it and its parsers hold at a time."""
     news = _letters(count)
     news[count // 2] = letter(_CHANCE, BIG_BYTES)
     storing = asyncio.create_task(_until_stored(post, await _stored(post), news))
-    peak_mb = idle_mb
+    peak_mb = 0.0
     while not storing.done():
         peak_mb = max(peak_mb, await asyncio.to_thread(_held_mb, pid))
         await asyncio.sleep(SAMPLED_S)
     await storing
-    return peak_mb - idle_mb
+    return peak_mb
 
 
 def _held_mb(pid: int) -> float:
