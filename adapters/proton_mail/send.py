@@ -79,4 +79,7 @@ async def _found(connection: ImapConnection, mail: FrozenMail) -> Receipt | None
     name = quoted(mail.message_id.strip("<>"))
     uids = await connection.search("HEADER", "Message-ID", str(name))
     envelopes = await connection.envelopes(uids) if uids else []
-    return Receipt(mail.message_id, envelopes[0].received_at_ms, found=True) if envelopes else None
+    if not envelopes:
+        return None
+    newest_ms = max(one.received_at_ms for one in envelopes)  # a retry of what came back has two
+    return Receipt(mail.message_id, newest_ms, found=True)

@@ -6,11 +6,14 @@ import json
 
 import pytest
 
+from fleetprompt.connectors.proton_mail import bounces
 from fleetprompt.kernel.ids import DirectiveId
 from fleetprompt.runtime.directives import decide, record
+from fleetprompt.runtime.jobs import NewJob, enqueue
 from tests import killing
 from tests.connected import OPERATOR, until
 from tests.house import ACME
+from tests.integration.test_mail_notices import chat_beside
 from tests.mail_stage import DANA, FLEET
 from tests.mailed import Post, post_office, serving
 from tests.serving import serve
@@ -89,25 +92,6 @@ async def test_a_bounce_comes_back_to_its_directive_and_the_address_is_suppresse
             assert len(post.sent()) == 1
 
 
-async def test_nothing_is_sent_to_a_suppressed_address_until_it_is_restored() -> None:
-    async with post_office() as post:
-        await post.install()
-        async with serving(post):
-            post.writes("help")
-            draft = await post.directive("awaiting_approval")
-            await post.rows("insert into mail_suppressed (address, reason) values ($1, 'test')", DANA)
-            async with post.house.tenancy.session(ACME) as session:
-                await decide.approve(session, post.house.registry, DirectiveId(draft["id"]), OPERATOR)
-            refused = await post.directive("failed")
-            assert (refused["error_code"], post.server.submissions) == ("suppressed", [])
-            assert "fleetprompt mail suppressed restore" in refused["error"]
-            await post.rows("delete from mail_suppressed")
-            async with post.house.tenancy.session(ACME) as session:
-                await decide.retry(session, post.house.registry, DirectiveId(draft["id"]), OPERATOR)
-            await post.mails(1)
-            await post.directive("succeeded")
-
-
 async def test_a_bounce_of_no_mail_of_ours_changes_nothing() -> None:
     async with post_office() as post:
         await post.install(policy="send")
@@ -120,11 +104,39 @@ async def test_a_bounce_of_no_mail_of_ours_changes_nothing() -> None:
             await post.quiet()
             assert await post.rows("select 1 from mail_suppressed") == []
             bounce(post, sent.message_id, TEXT, failed="innocent@elsewhere.example")
-            (told,) = await post.signals("email.bounced")
+            told = await post.signals("email.bounced", 2)
             await post.quiet()
             assert await post.rows("select 1 from mail_suppressed") == []
             assert (await post.directive("succeeded"))["error_code"] is None
-    assert json.loads(told["payload"])["doubt"] == "other_recipient"
+    assert [json.loads(one["payload"])["doubt"] for one in told] == ["unknown_mail", "other_recipient"]
+
+
+NAMELESS = TEXT.replace("Message-ID: {message_id}\n", "")
+
+
+async def test_a_bounce_that_names_no_mail_is_told_to_people_once_and_changes_nothing() -> None:
+    async with post_office() as post, chat_beside(post) as (chat, channel):
+        await post.install(policy="send", notice_channel=channel)
+        async with serving(post):
+            post.writes("help")
+            (sent,) = await post.mails(1)
+            await post.directive("succeeded")
+            bounce(post, sent.message_id, NAMELESS)
+            (told,) = await post.signals("email.bounced")
+            await post.quiet()
+            came = (await post.signals("email.inbound.received", 2))[1]
+            again = NewJob("signal.handle", {"signal_id": str(came["id"]), "handler": bounces.NAME})
+            async with post.house.tenancy.session(ACME) as session:
+                await enqueue(session, again)  # as after a death of its worker
+            await post.quiet()
+        await post.directive("succeeded")
+        assert await post.rows("select 1 from mail_suppressed") == []
+        assert len(await post.signals("email.bounced")) == len(post.server.submissions) == 1
+        (notice,) = [one.message for one in chat.posts(channel) if not one.type]
+    assert json.loads(told["payload"])["directive_id"] is None
+    assert (told["causation_id"], told["correlation_id"]) == (came["id"], came["correlation_id"])
+    assert "(unknown_mail)" in notice
+    assert f"fleetprompt signals show {came['id']} --org acme" in notice
 
 
 FORGED = {

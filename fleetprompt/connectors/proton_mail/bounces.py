@@ -30,6 +30,7 @@ NAME: Final = "mail.bounces"
 UNDER_WAY: Final = (DirectiveState.REQUESTED, DirectiveState.RUNNING)
 SOONEST_S: Final = 1.0
 LATEST_S: Final = 60.0
+UNKNOWN_MAIL: Final = "unknown_mail"  # it names no Message-ID of ours
 _TAKING_PART = Sql(
     "select 1 from mail_participants where conversation_id = :conversation_id and address = any(:addresses)"
 )
@@ -51,8 +52,8 @@ def taking_back(registry: Registry) -> Callable[[TenantSession, Signal], Awaitab
     async def handle(session: TenantSession, signal: Signal) -> None:
         directive = await _directive(session, signal)
         if directive is None:
-            return
-        if directive.state in UNDER_WAY:
+            await emit(session, registry, _told(signal, None, (), UNKNOWN_MAIL))
+        elif directive.state in UNDER_WAY:
             await _later(session, signal)
         else:
             await _take_back(session, registry, signal, directive)
@@ -136,10 +137,13 @@ async def _suppress(
     )
 
 
-def _told(signal: Signal, directive: Directive, addresses: Sequence[str], doubt: str | None) -> NewSignal:
+def _told(
+    signal: Signal, directive: Directive | None, addresses: Sequence[str], doubt: str | None
+) -> NewSignal:
+    """Of the directive whose mail came back; without one of the bounce itself, once however often it is handled."""
     bounce = signal.payload["bounce"]
     payload = {
-        "directive_id": str(directive.id),
+        "directive_id": None if directive is None else str(directive.id),
         "signal_id": str(signal.id),
         "addresses": list(addresses),
         "is_permanent": bounce["is_permanent"],
@@ -147,13 +151,14 @@ def _told(signal: Signal, directive: Directive, addresses: Sequence[str], doubt:
         "form": bounce["form"],
         "doubt": doubt,
     }
+    cause = signal if directive is None else directive
     return NewSignal(
         BOUNCED,
         payload,
         SYSTEM,
         dedupe_key=f"{BOUNCED}:{signal.id}",
-        correlation_id=directive.correlation_id,
-        causation_id=directive.id,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.id,
         installation_id=signal.installation_id,
-        conversation_id=directive.conversation_id,
+        conversation_id=cause.conversation_id,
     )

@@ -4,6 +4,8 @@ Bridge answers 554 to everything, also to what passes; and whoever repeats in a 
 tried a few times with a growing delay, and our own limits stay under those of Proton. After a refusal that came behind
 the mail itself Sent is searched at once: what does not stand there was not sent, and counts as any other refusal; so a
 mail that is refused again and again ends as failed, and not as one of which nobody knows.
+
+A mail that came back and is retried waits until Bridge has forgotten it: before, Bridge says 250 and sends nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from fleetprompt.connectors.bulkhead import Bulkhead
 from fleetprompt.connectors.pool import AdapterPool
 from fleetprompt.connectors.proton_mail.allowance import suppressed, wait_for_allowance_s
 from fleetprompt.connectors.proton_mail.plan import plan_mail
+from fleetprompt.connectors.proton_mail.sent import Earlier, note_again, sent_earlier
 from fleetprompt.kernel import clock
 from fleetprompt.model import Directive, Installation
 from fleetprompt.model.states import IN_FORCE
@@ -54,14 +57,16 @@ _NOTE_GONE: Final = text(
     "update effects set request = jsonb_set(request, '{gone}', to_jsonb(cast(:gone as text[]))) where key = :key"
 )
 CROWDED: Final = RetryIn(2.0, "crowded", "Other mails of this mailbox go first.", forgiven=True)
+REMEMBERED: Final = "Bridge still remembers this mail from when it came back, and would not send it again."
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """The way is free. gone: recipients whom nothing is sent to."""
+    """The way is free. gone: recipients whom nothing is sent to. earlier: it had left before, and is retried."""
 
     installation: Installation
     gone: tuple[str, ...] = ()
+    earlier: Earlier | None = None
 
 
 class MailEffector:
@@ -95,7 +100,7 @@ class MailEffector:
             return await self._perform(effect) if is_ours else CROWDED
 
     async def look_up(self, effect: EffectTry) -> Delivered | Absent | RetryIn | Unclear:
-        """Whether it stands in Sent."""
+        """Whether it stands in Sent; of a retry the copy of the earlier time does not count."""
         if "raw" not in effect.request:
             return Absent()
         async with self._bulkhead.turn(_installation_id(effect), SHORT_WAIT_S) as is_ours:
@@ -123,6 +128,8 @@ class MailEffector:
             return Unclear(way.reason)
         if isinstance(way, RetryIn):
             return way
+        if way.earlier is not None and way.earlier.again_at_ms is None:
+            return Absent()  # what stands in Sent is of the earlier time
         return await self._search(effect, way)
 
     async def _search(self, effect: EffectTry, way: _Open) -> Delivered | Absent | RetryIn | Unclear:
@@ -137,6 +144,8 @@ class MailEffector:
             return RetryIn(ASK_AGAIN_S, error.code, _words(error), forgiven=True)
         if receipt is None:
             return Absent()
+        if way.earlier is not None and way.earlier.is_copy(receipt.sent_at_ms):
+            return Absent()
         observe.sent(effect.tenant, PACKAGE, "found")
         return _delivered(effect, receipt, way.gone)
 
@@ -150,22 +159,33 @@ class MailEffector:
             standing = await breaker.standing(session, installation.id)
             if standing.wait_s > 0:
                 return RetryIn(standing.wait_s, "blocked", "Bridge is given a pause.", forgiven=True)
-            if not sends:
-                return _Open(installation, _noted(effect))
-            gone = await suppressed(session, effect.request["recipients"])
-            if set(_primary(effect)) <= set(gone):
-                return _nobody(effect)
-            wait_s = effect.ahead
-            if wait_s is None:
-                wait_s = await wait_for_allowance_s(session, installation, effect.directive_id, effect.key)
-            if tuple(gone) != _noted(effect):
-                await session.execute(_NOTE_GONE, {"gone": gone, "key": effect.key})
+            if sends:
+                return await self._way_out(session, effect, installation)
+            return _Open(installation, _noted(effect), await sent_earlier(session, effect.key))
+
+    async def _way_out(
+        self, session: TenantSession, effect: EffectTry, installation: Installation
+    ) -> _Open | RetryIn | Refused:
+        """Whom it goes to by now, and whether it may go now."""
+        gone = await suppressed(session, effect.request["recipients"])
+        if set(_primary(effect)) <= set(gone):
+            return _nobody(effect)
+        earlier = await sent_earlier(session, effect.key)
+        if earlier is not None and earlier.wait_s > 0:
+            return RetryIn(earlier.wait_s, "duplicate_window", REMEMBERED, forgiven=True)
+        wait_s = effect.ahead
+        if wait_s is None:
+            wait_s = await wait_for_allowance_s(session, installation, effect.directive_id, effect.key)
+        if tuple(gone) != _noted(effect):
+            await session.execute(_NOTE_GONE, {"gone": gone, "key": effect.key})
         if wait_s > 0:
             observe.limited(effect.tenant, PACKAGE, "own")
             return RetryIn(
                 wait_s, "own_rate_limit", "Our own limit of mails an hour or a day.", forgiven=True
             )
-        return _Open(installation, tuple(gone))
+        if earlier is not None:
+            earlier = await note_again(session, effect.key)
+        return _Open(installation, tuple(gone), earlier)
 
     async def _failed(self, effect: EffectTry, installation: Installation, error: AdapterError) -> Outcome:
         await self._remember(effect, error, self._registry)

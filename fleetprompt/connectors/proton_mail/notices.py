@@ -84,6 +84,9 @@ def _key(signal: Signal) -> str:
     if signal.name == QUARANTINED:
         hour = int(signal.created_at.timestamp()) // PERIODS_S[caps.HOUR]
         return f"{NOTICE}quarantined:{signal.installation_id}:{hour}"
+    if signal.name == BOUNCED and signal.payload["directive_id"] is None:  # anybody can write one
+        hour = int(signal.created_at.timestamp()) // PERIODS_S[caps.HOUR]
+        return f"{NOTICE}unknown_mail:{signal.installation_id}:{hour}"
     period_s = PERIODS_S.get(str(signal.payload.get("reason")))
     if signal.name not in (STOPPED, NOT_ANSWERED) or period_s is None:
         return f"{NOTICE}{signal.id}"
@@ -184,6 +187,11 @@ async def _left(session: TenantSession, signal: Signal) -> str | None:
 
 async def _came_back(session: TenantSession, signal: Signal) -> str | None:
     payload = signal.payload
+    if payload["directive_id"] is None:
+        return (
+            f"A mail says that one of ours came back, and names none ({payload['doubt']}); nothing was changed. "
+            f"`fleetprompt signals show {payload['signal_id']} --org {session.tenant}` (told once an hour)"
+        )
     look = f"`fleetprompt directives show {payload['directive_id']} --org {session.tenant}`"
     if payload.get("doubt"):
         return (
