@@ -86,7 +86,11 @@ def remove_unreadable(tree: LexborHTMLParser, rules: Iterable[Rule], own: Iterab
 
 def _is_worth_a_look(tree: LexborHTMLParser, looks: Collection[Look]) -> bool:
     """Most pages have dark letters on white: then there is no need to go through all of it."""
-    fonts = {node.attributes.get("color") or "" for node in nodes_of(tree, "font[color],body[text]")}
+    fonts = {
+        value or ""
+        for node in nodes_of(tree, "font[color],body[text]")
+        for value in map(node.attributes.get, ("color", "text"))
+    }
     colours = [_read(one) for one in {look.colour for look in looks} | fonts if one]
     grounds = {node.attributes.get("bgcolor") or "" for node in nodes_of(tree, "[bgcolor]")}
     behind = [WHITE, *(_read(one) for one in {look.background for look in looks} | grounds if one)]

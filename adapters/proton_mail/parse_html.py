@@ -18,8 +18,9 @@ from adapters.proton_mail.parse_style import look_of, rules_of
 SECONDS: Final = 2.5
 NOT_TEXT: Final = (
     "script,style,head,title,template,noscript,iframe,object,embed,svg,math,canvas,audio,video,input,textarea,select,"
-    "[hidden]"
+    "datalist,noframes,noembed,rp,dialog:not([open]),[hidden]"
 )
+CLOSED: Final = "details:not([open])"
 QUOTES: Final = (
     ".gmail_quote,.gmail_extra,.protonmail_quote,.yahoo_quoted,.moz-cite-prefix,blockquote[type=cite],"
     "#divRplyFwdMsg,#appendonsend,.OutlookMessageHeader,#mail-editor-reference-message-container,#isForwardContent"
@@ -73,8 +74,18 @@ def _remove_hidden(tree: LexborHTMLParser) -> None:
     ]
     told = [(node, look) for node, look in (*own, *named) if node.tag not in ("html", "body")]
     _remove_tiny([node for node, look in told if look.shrinks])
-    _remove([*nodes_of(tree, NOT_TEXT), *(node for node, look in told if look.hides)])
+    unshown = [one for node in nodes_of(tree, f"{NOT_TEXT},{CLOSED}") for one in _unshown(node)]
+    _remove([*unshown, *(node for node, look in told if look.hides)])
     remove_unreadable(tree, rules, looks.values())
+
+
+def _unshown(node: LexborNode) -> list[LexborNode]:
+    """All of it; of what a reader may open, all but its first summary."""
+    if node.tag != "details" or "hidden" in node.attributes:
+        return [node]
+    inside = list(node.iter(include_text=True))
+    summary = next((at for at, one in enumerate(inside) if one.tag == "summary"), None)
+    return [node] if summary is None else inside[:summary] + inside[summary + 1 :]
 
 
 def _remove_tiny(nodes: list[LexborNode]) -> None:

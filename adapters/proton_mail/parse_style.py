@@ -30,17 +30,60 @@ _NARROW = re.compile(
     re.IGNORECASE,
 )
 _END = r"(?:;|$|!)"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)"
+_FAINT = r"(?:\+?0*\.0\d*|[-+]?0+|-[\d.]+%?|\+?0*\d(?:\.\d+)?%)"  # below a tenth: nobody makes it out
 _HIDDEN = re.compile(
     r"(?:^|;)(?:display:(?:none|var\()|(?:content-)?visibility:(?:hidden|collapse)|mso-hide:all|zoom:0"
-    rf"|opacity:(?:0*\.0\d*|0+|\d(?:\.\d+)?%){_END}"
-    r"|(?:text-indent|left|right|top|bottom|margin-left|margin-top):-\d{3,}"
+    rf"|opacity:{_FAINT}{_END}|(?:-webkit-)?filter:[^;]*opacity\({_FAINT}\)"
+    r"|(?:text-indent|left|right|top|bottom|margin-left|margin-top):-(?:\d{3,}|[2-9]\d(?:\.\d+)?r?em)"
     r"|clip:rect\((?:0|1px)|clip-path:inset\((?:50|100)%|clip-path:circle\(0"
     r"|transform:[^;]{0,200}scale[xy]?\(0(?:\.0\d*)?[,)]|scale:0(?:\.0\d*)?(?:;|$|!)"
-    r"|color:(?:transparent|rgba\([^);]{0,60},0?(?:\.0+)?\)))"
+    r"|color:(?:transparent|#(?:[0-9a-f]{3}[01]|[0-9a-f]{6}0[0-9a-f])(?![0-9a-f])"
+    rf"|(?:rgb|hsl)a?\((?:[^,;()]*,){{3}}{_FAINT}\)|[a-z]{{2,6}}\([^/;()]*/{_FAINT}\)))"
 )
-_NO_ROOM = re.compile(rf"(?:^|;)(?:max-)?(?:height|width):[01](?:px)?{_END}")
+# Out of the page. A side alone may also be far to the right; a sheet that was made for paper has a far top and bottom.
+_PLACED = re.compile(
+    r"(?:^|;)(?:-webkit-)?(?:(left|right|margin-left|(?:inset|margin)-inline-start|text-indent|transform|translate)|inset|margin)"
+    r":([^;!]*)"
+)
+_LARGE = re.compile(
+    r"[1-9]\d{3}|[1-9]\d{1,2}(?:\.\d+)?(?!px)[a-z%]"
+)  # most styles have none: found much sooner
+_MOVED = re.compile(r"(?:translate|matrix)(?:x|y|3d)?\(([^)]*)")
+_LENGTH = re.compile(rf"({_NUMBER})(px|pt|pc|in|cm|mm|r?em|ex|ch|v(?:w|h|min|max)|%|deg|g?rad|turn)?")
+_PIXELS: Final = {
+    "pt": 1.33,
+    "pc": 16,
+    "in": 96,
+    "cm": 38,
+    "mm": 3.8,
+    "em": 16,
+    "rem": 16,
+    "ex": 8,
+    "ch": 8,
+    "vw": 20,  # of a wide window: a letter is moved by half of it, and by a whole one it is gone
+    "vh": 20,
+    "vmin": 20,
+    "vmax": 20,
+    "%": 5,
+    "deg": 0,
+    "rad": 0,
+    "grad": 0,
+    "turn": 0,
+}
+FAR_BEFORE_PX: Final = -1_500
+FAR_BEHIND_PX: Final = 2_000
+_POWER = re.compile(r"\de[-+\d]")
+_EXPONENT = re.compile(r"(?<![\w#.])(?:\d+(?:\.\d+)?|\.\d+)e[-+]?\d+")
+_CALC = re.compile(r"calc\(([-+*.\da-z%]*)\)")
+_FACTOR = re.compile(rf"({_NUMBER})([a-z%]*)")
+_NOTHING = r"(?:0+(?:\.0+)?|\.0+)[a-z%]*"
+_NO_ROOM = re.compile(rf"(?:^|;)(?:max-)?(?:height|width):(?:{_NOTHING}|(?:1|0*\.\d+)(?:px)?){_END}")
+_NO_HEIGHT = re.compile(rf"(?:^|;)(?:max-)?height:{_NOTHING}{_END}")
+_SOME_HEIGHT = re.compile(r"(?:^|;)min-height:[1-9]\d")
+_OVERFLOW = re.compile(r"overflow(?:-[xy])?:(?:(hidden|clip)|auto|scroll)")
 _TINY = re.compile(
-    rf"(?:^|;)(?:font-size:(?:0*(?:\.0+)?(?:px|pt|r?em|%)?|(?:0?\.\d+|1)(?:px|pt)|0?\.[01]\d*r?em|\d(?:\.\d+)?%){_END}"
+    rf"(?:^|;)(?:font-size:(?:{_NOTHING}|(?:0?\.\d+|1)(?:px|pt)|0?\.[01]\d*(?:r?em|v[wh])|\d(?:\.\d+)?%){_END}"
     r"|font:[a-z-]*(?:0(?:\.0+)?(?:px|pt|r?em|%)?|1(?:px|pt))[/a-z\"'])"
 )
 _SIZED = re.compile(
@@ -101,11 +144,28 @@ def _last(declared: re.Pattern[str], style: str) -> str:
 
 
 def _hides(style: str) -> bool:
-    if _HIDDEN.search(style):
-        return True
-    return re.search(r"overflow(?:-[xy])?:(?:hidden|clip)", style) is not None and bool(
-        _NO_ROOM.search(style)
+    return _HIDDEN.search(style) is not None or _is_far(style) or _has_no_room(style)
+
+
+def _has_no_room(style: str) -> bool:
+    """What may be scrolled has a width of nothing where tables are made to fit; without height nobody finds it."""
+    ways = [found[1] for found in _OVERFLOW.finditer(style)]
+    return (any(ways) and _NO_ROOM.search(style) is not None) or (
+        bool(ways) and _NO_HEIGHT.search(style) is not None and _SOME_HEIGHT.search(style) is None
     )
+
+
+def _is_far(style: str) -> bool:
+    return _LARGE.search(style) is not None and any(
+        _is_moved_far(*found.groups()) for found in _PLACED.finditer(style)
+    )
+
+
+def _is_moved_far(side: str | None, value: str) -> bool:
+    """side: None = of several sides, of which only what lies before the page can be told."""
+    lengths = " ".join(_MOVED.findall(value)) if side == "transform" else value
+    moved = [float(number) * _PIXELS.get(unit, 1) for number, unit in _LENGTH.findall(lengths)]
+    return any(by <= FAR_BEFORE_PX or (side is not None and by >= FAR_BEHIND_PX) for by in moved)
 
 
 def rules_of(sheets: Sequence[tuple[str, str]]) -> tuple[Rule, ...]:
@@ -160,9 +220,31 @@ def _harmless(token: re.Match[str]) -> str:
 
 
 def squeezed(style: str) -> str:
-    """Declarations as they are compared: in lower case, without blanks, comments and escapes."""
+    """Declarations as they are compared: in lower case, without blanks, comments and escapes, numbers in plain."""
     bare = re.sub(r"/\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/)?", "", style)
-    return re.sub(r"\s+", "", _ESCAPE.sub(_meant, bare)).lower()
+    bare = re.sub(r"\s+", "", _ESCAPE.sub(_meant, bare)).lower()
+    if _POWER.search(bare):
+        bare = _EXPONENT.sub(_decimal, bare)
+    return _CALC.sub(_product, bare) if "calc(" in bare else bare
+
+
+def _decimal(number: re.Match[str]) -> str:
+    return _written(float(number[0]))
+
+
+def _written(number: float) -> str:
+    return f"{max(-1e9, min(1e9, number)) + 0.0:.6f}".rstrip("0").rstrip(".")
+
+
+def _product(calc: re.Match[str]) -> str:
+    """Of numbers, the one it comes to; what adds up is left as it is."""
+    factors = [_FACTOR.fullmatch(one) for one in calc[1].split("*")]
+    value, unit = 1.0, ""
+    for one in factors:
+        if one is None:
+            return calc[0]
+        value, unit = max(-1e9, min(1e9, value * float(one[1]))), unit or one[2]
+    return _written(value) + unit
 
 
 def _meant(escape: re.Match[str]) -> str:

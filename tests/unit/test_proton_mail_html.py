@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from adapters.proton_mail import Mail, MailLimits
 from adapters.proton_mail.parse import parse
+from adapters.proton_mail.parse_style import look_of
 from tests.mail_stage import FLEET, mail
 
 
@@ -44,6 +47,49 @@ def shown(html: str) -> str:
         "<style>.y{color:red;& .x{display:none}}</style><div class=y><p class=x>SECRET</p></div>",
         "<style>/* open</style><style>.x{display:none}</style><p class=x>SECRET</p>",
         "<style>[data-x]{display:none}</style><p data-x>SECRET</p>",
+        "<p style='position:absolute;left:9999px'>SECRET</p>",
+        "<p style='position:absolute;left:calc(-1 * 9999px)'>SECRET</p>",
+        "<p style='position:absolute;left:calc(50% - 9999px)'>SECRET</p>",
+        "<p style='position:absolute;left:-9.9e3px'>SECRET</p>",
+        "<p style='left:-99em;position:absolute'>SECRET</p>",
+        "<p style='position:absolute;right:200vw'>SECRET</p>",
+        "<p style='position:absolute;inset:-9999px auto auto -9999px'>SECRET</p>",
+        "<p style='text-indent:-99em'>SECRET</p>",
+        "<p style='transform:translateX(-9999px)'>SECRET</p>",
+        "<p style='transform:rotate(1deg) translate(-9999px, 0)'>SECRET</p>",
+        "<p style='transform:matrix(1, 0, 0, 1, -9999, 0)'>SECRET</p>",
+        "<p style='translate:9999px'>SECRET</p>",
+        "<p style='-webkit-transform:translate3d(-120em, 0, 0)'>SECRET</p>",
+        "<p style='margin:-9999px 0 0 -9999px'>SECRET</p>",
+        "<p style='margin:0 0 0 -9999px'>SECRET</p>",
+        "<p style='margin-left:9999px'>SECRET</p>",
+        "<p style='color:rgb(0 0 0 / 0)'>SECRET</p>",
+        "<p style='color:rgb(0 0 0 / 0%)'>SECRET</p>",
+        "<p style='color:hsla(0, 0%, 0%, 0)'>SECRET</p>",
+        "<p style='color:rgb(0, 0, 0, .0)'>SECRET</p>",
+        "<p style='color:#00000000'>SECRET</p>",
+        "<p style='color:#0000'>SECRET</p>",
+        "<style>.x{color:#12345600}</style><p class=x>SECRET</p>",
+        "<p style='opacity:0e0'>SECRET</p>",
+        "<p style='opacity:calc(0)'>SECRET</p>",
+        "<p style='opacity:-1'>SECRET</p>",
+        "<p style='filter:blur(0) opacity(0)'>SECRET</p>",
+        "<p style='filter:opacity(0%)'>SECRET</p>",
+        "<p style='font-size:calc(0px)'>SECRET</p>",
+        "<p style='font-size:calc(14px * 0)'>SECRET</p>",
+        "<p style='font-size:0vw'>SECRET</p>",
+        "<p style='max-height:0%;overflow:auto'>SECRET</p>",
+        "<p style='height:0;min-height:0;overflow-y:scroll'>SECRET</p>",
+        "<p style='height:0em;overflow:hidden'>SECRET</p>",
+        "<p style='height:.1px;overflow:hidden'>SECRET</p>",
+        "<details>SECRET<p>SECRET</p></details>",
+        "<details><details open>SECRET<p hidden>SECRET</details></details>",
+        "<details hidden><summary>SECRET</summary></details>",
+        "<dialog>SECRET</dialog>",
+        "<datalist><option>SECRET</datalist>",
+        "<noframes>SECRET</noframes>",
+        "<noembed>SECRET</noembed>",
+        "<ruby><rp>SECRET</rp></ruby>",
     ],
 )
 def test_what_sheets_and_colours_hide_does_not_reach_the_model(hidden: str) -> None:
@@ -65,10 +111,81 @@ def test_what_sheets_and_colours_hide_does_not_reach_the_model(hidden: str) -> N
         '<style media="print">p{display:none}</style><p>Where is my order?</p>',
         "<style>.x{display:none}@media (max-width:600px){.x{display:block}.w{display:none}}</style>"
         "<p class=w>Where is my order?</p><p class=x></p>",
+        "<p style='margin:-8px'>Where is my order?</p>",
+        "<p style='margin:0 -20px'>Where is my order?</p>",
+        "<p style='margin:0 0 0 -50vw'>Where is my order?</p>",
+        "<p style='margin:0 0 2000px'>Where is my order?</p>",
+        "<p style='margin-left:-16px'>Where is my order?</p>",
+        "<p style='margin-left:auto;margin-right:auto'>Where is my order?</p>",
+        "<p style='margin-left:calc(50% - 50vw)'>Where is my order?</p>",
+        "<p style='margin-left:-1.5em'>Where is my order?</p>",
+        "<p style='text-indent:-2em;padding-left:2em'>Where is my order?</p>",
+        "<p style='position:absolute;left:10px'>Where is my order?</p>",
+        "<p style='position:absolute;left:1050px;top:2400px'>Where is my order?</p>",
+        "<p style='position:relative;left:50%'>Where is my order?</p>",
+        "<p style='position:relative;left:calc(-100px + 100px)'>Where is my order?</p>",
+        "<p style='transform:translate(2px)'>Where is my order?</p>",
+        "<p style='transform:translate(-50%, -50%)'>Where is my order?</p>",
+        "<p style='transform:rotate(-3600deg)'>Where is my order?</p>",
+        "<p style='transform:perspective(4000px) translate(0, 8px)'>Where is my order?</p>",
+        "<p style='opacity:.9'>Where is my order?</p>",
+        "<p style='opacity:1e0'>Where is my order?</p>",
+        "<p style='opacity:calc(1)'>Where is my order?</p>",
+        "<p style='filter:opacity(.9)'>Where is my order?</p>",
+        "<p style='filter:opacity(90%)'>Where is my order?</p>",
+        "<p style='color:rgb(0, 0, 0)'>Where is my order?</p>",
+        "<p style='color:rgba(0, 0, 0)'>Where is my order?</p>",
+        "<p style='color:rgb(0 0 0 / 1)'>Where is my order?</p>",
+        "<p style='color:rgba(0, 0, 0, .87)'>Where is my order?</p>",
+        "<p style='color:rgb(0 0 0 / 60%)'>Where is my order?</p>",
+        "<p style='color:#000000ff'>Where is my order?</p>",
+        "<p style='color:#100'>Where is my order?</p>",
+        "<p style='color:#1e3000'>Where is my order?</p>",
+        "<p style='font-size:8px'>Where is my order?</p>",
+        "<p style='font-size:calc(14px)'>Where is my order?</p>",
+        "<p style='font-size:calc(0px + 1em)'>Where is my order?</p>",
+        "<p style='font-size:1.2e1px'>Where is my order?</p>",
+        "<p style='height:40px;overflow:auto'>Where is my order?</p>",
+        "<p style='width:0;min-width:100%;overflow-x:auto'>Where is my order?</p>",
+        "<p style='height:0;min-height:100%;overflow:auto'>Where is my order?</p>",
+        "<p style='max-height:10em;overflow:hidden'>Where is my order?</p>",
+        "<details open>Where is my order?</details>",
+        "<details><summary>Where is my order?</summary>SECRET<summary>SECRET</summary></details>",
+        "<dialog open>Where is my order?</dialog>",
+        "<ruby>Where is<rp></rp><rt> my order?</rt></ruby>",
+        "<body bgcolor=black text=white>Where is my order?",
     ],
 )
 def test_what_a_person_at_a_desk_sees_is_kept(seen: str) -> None:
     assert shown(f"<html><body>{seen}</body></html>") == "Where is my order?"
+
+
+def test_letters_are_as_white_as_the_page_they_are_on_says() -> None:
+    assert (
+        shown("<body text=white><p>SECRET</p><p style='color:#000'>Where is my order?")
+        == "Where is my order?"
+    )
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "left:" + "9" * 200_000,
+        "opacity:" + "0" * 200_000 + "x",
+        "color:rgb(" + "0," * 100_000,
+        "filter:" + "opacity(00" * 20_000,
+        "left:" + "calc(" * 40_000,
+        "left:calc(" + "1*" * 100_000,
+        "margin:" + "1e9" * 60_000,
+        "transform:" + "translate(-1px," * 13_000,
+        ";margin:-1px" * 16_000,
+        "height:" + "0" * 100_000 + "." + "0" * 100_000 + "#;overflow:auto",
+    ],
+)
+def test_a_long_style_is_read_in_one_pass(style: str) -> None:
+    begun = time.process_time()
+    look_of(style)
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(
