@@ -15,13 +15,15 @@ LEAST_WAIT_S: Final = 5.0
 MOST_WAIT_S: Final = 900.0  # then it is looked again: settings may have changed
 
 _ONE_BY_ONE = text("select pg_advisory_xact_lock(hashtextextended(:key, 0))")
+# Read apart from what they sent: of values that it sees Postgres knows whether an index is worth while.
+_OF_ACCOUNT = text("select id from installations where id = :id or account ->> 'key' = :account")
 # Those on their way count too: whoever is among them was let through, or is about to learn that there is no room.
 _SENT = text("""
 select count(*), extract(epoch from min(at) + make_interval(secs => :window_s) - clock_timestamp())::float8
 from (
     select coalesce(e.finished_at, clock_timestamp()) as at
     from effects e join directives d on d.id = e.directive_id
-    where d.installation_id = :installation_id and d.name = 'email.send' and d.id <> :directive_id
+    where d.installation_id = any(cast(:installation_ids as uuid[])) and d.name = 'email.send' and d.id <> :directive_id
         and (e.state in ('sent', 'unknown') or (e.state = 'sending' and (cast(:key as text) is null or e.key < :key)))
         and coalesce(e.finished_at, clock_timestamp()) > clock_timestamp() - make_interval(secs => :window_s)
     order by at desc limit :most) as sent
@@ -33,17 +35,22 @@ async def wait_for_allowance_s(
 ) -> float:
     """0 = it may go now; otherwise the seconds until there is room.
 
-    In the transaction that writes `sending` it is exact: two of one mailbox come here one after the other, and the later
+    Counted for the account, as Proton does: what it sent before it was uninstalled and installed again counts too.
+
+    In the transaction that writes `sending` it is exact: two of one account come here one after the other, and the later
     one sees the earlier one. key: of an effect that is `sending` already, since its process died; among such ones the
     first goes, or all would wait for one another.
     """
     config = installation.config
-    await session.execute(_ONE_BY_ONE, {"key": f"mail.allowance:{installation.id}"})
+    account = (installation.account or {}).get("key")
+    await session.execute(_ONE_BY_ONE, {"key": f"mail.allowance:{account or installation.id}"})
+    of_account = await session.scalars(_OF_ACCOUNT, {"id": installation.id, "account": account})
+    installation_ids = list(of_account)
     windows = ((3600, config.get("mails_per_hour", 40)), (86_400, config.get("mails_per_day", 140)))
     waits = [0.0]
     for window_s, most in windows:
         values = {
-            "installation_id": installation.id,
+            "installation_ids": installation_ids,
             "directive_id": directive_id,
             "key": key,
             "window_s": window_s,

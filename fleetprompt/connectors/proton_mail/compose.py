@@ -86,7 +86,8 @@ async def _answer(session: TenantSession, conversation: Conversation, saying: Sa
     if mail is None or installation is None:
         return None
     config = installation.config
-    found = recipients_of(mail.payload, config.get("cc", "sender"), own_addresses([installation]))
+    own = await own_addresses(session, installation)
+    found = recipients_of(mail.payload, config.get("cc", "sender"), own)
     cc = await without_capped(session, saying.execution_id, found.cc) if found.cc else ()
     if not found.to:
         return None

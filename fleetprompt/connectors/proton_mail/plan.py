@@ -26,13 +26,14 @@ async def plan_mail(session: TenantSession, directive: Directive) -> dict[str, A
     if installation is None or mail is None:
         return _refusal("gone", "The mail that this answers, or the mailbox, is there no longer.")
     arguments = directive.arguments
-    strangers = {*arguments["to"], *arguments["cc"]} - allowed(mail.payload, own_addresses([installation]))
-    if strangers or mail.installation_id != installation.id:
+    own = await own_addresses(session, installation)
+    strangers = {*arguments["to"], *arguments["cc"]} - allowed(mail.payload, own) - own
+    if strangers or own.issuperset(arguments["to"]) or mail.installation_id != installation.id:
         return _refusal("not_of_the_thread", "A recipient takes no part in the thread that this answers.")
     subject = await _subject(session, directive, installation, arguments["subject"])
     settings = adapter_settings(ProtonMailConfig.model_validate(installation.config), "x")
     gone = set(await suppressed(session, [*arguments["to"], *arguments["cc"]]))
-    letter = _letter(arguments, subject, mail.payload, gone)
+    letter = _letter(arguments, subject, mail.payload, own, gone)
     try:
         frozen = freeze(f"{directive.id}.0", letter, settings, clock.now_ms())
     except AdapterError as error:
@@ -52,18 +53,24 @@ async def plan_mail(session: TenantSession, directive: Directive) -> dict[str, A
 
 
 def _letter(
-    arguments: Mapping[str, Any], subject: str, mail: Mapping[str, Any], gone: Collection[str]
+    arguments: Mapping[str, Any],
+    subject: str,
+    mail: Mapping[str, Any],
+    own: Collection[str],
+    gone: Collection[str],
 ) -> Letter:
     """References are those of the mail that is answered; ids that no header can hold are left out.
 
+    own: left out too, since a mailbox may have become ours while this waited for a person.
     gone: addresses that nothing is sent to. Where no other is left to write to, sending is what refuses it: a person may
     restore one and try again.
     """
+    to = [one for one in arguments["to"] if one not in own]
     answered = mail.get("rfc_message_id", "")
     earlier = [*mail.get("references", ())] or [*mail.get("in_reply_to", ())][:1]
     return Letter(
-        to=[one for one in arguments["to"] if one not in gone] or arguments["to"],
-        cc=[one for one in arguments["cc"] if one not in gone],
+        to=[one for one in to if one not in gone] or to,
+        cc=[one for one in arguments["cc"] if one not in gone and one not in own],
         subject=subject,
         text=arguments["text"],
         in_reply_to=answered if _fits(answered) else "",

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from sqlalchemy import and_, or_, select
 
 from adapters.errors import Misconfigured
 from adapters.proton_mail import Pace, ProtonMailSettings, Tls
 from fleetprompt.model import Installation
+from fleetprompt.tenancy import TenantSession
 
 MAX_CERTIFICATE_BYTES: Final = 64 * 1024
 PEM: Final = "-----BEGIN CERTIFICATE-----"
@@ -149,13 +151,15 @@ class ProtonMailConfig(BaseModel):
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def own_addresses(installations: Iterable[Installation]) -> frozenset[str]:
-    """Everything that these mailboxes send as, in lower case."""
-    return addresses_in(installation.config for installation in installations)
+async def own_addresses(session: TenantSession, installation: Installation) -> frozenset[str]:
+    """Everything that the tenant's mailboxes send as, in lower case: a copy to another one of ours is a mail to us."""
+    is_there = and_(Installation.package == installation.package, Installation.state != "uninstalled")
+    configs = select(Installation.config).where(or_(is_there, Installation.id == installation.id))
+    return addresses_in(await session.scalars(configs))
 
 
 def addresses_in(configs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """The same of their settings."""
+    """Everything that the mailboxes with these settings send as, in lower case."""
     named = [(one.get("username"), one.get("from_address"), *(one.get("addresses") or ())) for one in configs]
     return frozenset(str(address).strip().lower() for names in named for address in names if address)
 

@@ -62,13 +62,10 @@ async def _judged(session: TenantSession, signal: Signal) -> str | list[str]:
     sender = str(signal.payload["author"]["id"])
     if not sender:
         return "no_sender"
-    ours = select(Installation).where(
-        Installation.package == installation.package, Installation.state != "uninstalled"
-    )
-    if sender in own_addresses(await session.scalars(ours)):
+    own = await own_addresses(session, installation)
+    if sender in own:
         return "own_address"
-    policy = installation.config.get("cc", "sender")
-    found = recipients_of(signal.payload, policy, own_addresses([installation]))
+    found = recipients_of(signal.payload, installation.config.get("cc", "sender"), own)
     if not found.to:
         return "own_address"  # it wants its answer sent to us
     if set(await suppressed(session, found.to)) == set(found.to):
