@@ -77,6 +77,8 @@ async def test_a_mailbox_is_installed_and_tested_line_by_line(tmp_path: Path) ->
             "--json",
         )
         (tmp_path / "bridge.pem").unlink()  # it was read once
+        for subject in ("one", "two"):
+            post.writes(subject=subject)
         tested = await run("package", "test", "proton-mail", *ORG, "--json")
     assert refused.code == 1
     assert "login was refused" in refused.err
@@ -92,6 +94,12 @@ async def test_a_mailbox_is_installed_and_tested_line_by_line(tmp_path: Path) ->
         "sender sales@acme.example": True,
         "sender gone@acme.example": False,
     }
+    said = {row["name"]: row["detail"] for row in tested.rows}
+    assert "logs in over TLS with the pinned certificate" in said["imap"]
+    assert "logs in over TLS with the pinned certificate" in said["smtp"]
+    assert "the certificate can be read" in said["settings"]
+    assert said["folder INBOX"] == "is read; 2 mail(s) were ever filed in it"
+    assert said["folder Sent"] == "is searched for what was sent; 0 mail(s) were ever filed in it"
 
 
 async def test_a_draft_is_shown_edited_and_approved(tmp_path: Path) -> None:

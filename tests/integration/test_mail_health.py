@@ -16,6 +16,7 @@ from fleetprompt.runtime.trace_find import find_correlation
 from fleetprompt.sandbox.mailbox.records import PASSWORD as BRIDGE_PASSWORD
 from tests.connected import until
 from tests.house import ACME
+from tests.integration.test_proton_mail_privacy import IMAP as IMAP_FAULTS
 from tests.mail_stage import FLEET
 from tests.mailed import Post, hearing, post_office, serving
 
@@ -76,9 +77,7 @@ def quick_health(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "QUIET_WRITE_S", 0.2)
 
 
-@pytest.mark.parametrize(
-    "fault", ["imap_other_certificate", "imap_strip_starttls", "imap_inject", "imap_preauth"]
-)
+@pytest.mark.parametrize("fault", IMAP_FAULTS)
 async def test_a_connection_that_is_not_private_turns_health_red_and_no_credential_crosses(
     fault: str,
 ) -> None:
@@ -89,6 +88,8 @@ async def test_a_connection_that_is_not_private_turns_health_red_and_no_credenti
             red = await health(post, "error")
         (told,) = await post.signals("integration.error")
     assert red["last_error_code"] == "misconfigured"
+    assert red["last_error"].startswith("imap: ")
+    assert IMAP_FAULTS[fault] in red["last_error"]
     assert red["remedy"]
     assert told["installation_id"] == red["installation_id"]
     assert_no_credential_in(post.server.plain_bytes())

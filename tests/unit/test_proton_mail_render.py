@@ -11,7 +11,15 @@ import pytest
 
 from adapters.contract import Outbound, Place
 from adapters.errors import Misconfigured, Refused, TooLong
-from adapters.proton_mail import Letter, ProtonMailSettings, freeze, message_id_of
+from adapters.proton_mail import (
+    Letter,
+    ProtonMailAdapter,
+    ProtonMailSettings,
+    freeze,
+    message_id_of,
+    render,
+    send,
+)
 from adapters.proton_mail.render import MAX_TEXT_RUNES, html_of
 from adapters.proton_mail.send import frozen
 from tests.mail_stage import DANA, FLEET
@@ -124,6 +132,19 @@ def test_a_subject_brings_no_header_along() -> None:
 def test_a_long_text_is_refused_before_it_is_sent() -> None:
     with pytest.raises(TooLong):
         freeze("d1", letter(text="x" * (MAX_TEXT_RUNES + 1)), SETTINGS, AT_MS)
+
+
+async def test_a_mail_beyond_what_bridge_takes_is_refused_before_anybody_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    message = Outbound("d1", Place(DANA, "direct"), "An *answer*.", AT_MS)
+    size = len(frozen(message, SETTINGS).raw)
+    monkeypatch.setattr(render, "MAX_BYTES", size)
+    frozen(message, SETTINGS)  # so many are taken
+    monkeypatch.setattr(render, "MAX_BYTES", size - 1)
+    monkeypatch.setattr(send, "conversation", None)
+    with pytest.raises(TooLong, match=f"{size} bytes"):
+        await ProtonMailAdapter(SETTINGS).send(message)
 
 
 def test_a_key_is_printable_ascii() -> None:

@@ -93,6 +93,7 @@ def test_an_answer_that_would_go_elsewhere_is_noticed() -> None:
         ("Auto-Submitted: auto-generated; x=y", "auto_submitted"),
         ("Precedence: bulk", "precedence"),
         ("Precedence: LIST", "precedence"),
+        ("Precedence: junk", "precedence"),
         ("List-Id: <l.example>", "list"),
         ("List-Unsubscribe: <mailto:x@y.example>", "list"),
         ("X-Auto-Response-Suppress: All", "auto_response_suppress"),
@@ -104,6 +105,18 @@ def test_what_no_machine_may_answer_is_not_addressed(header: str, reason: str) -
     found = event(mail(headers=[header]))
     assert found.mail is not None
     assert found.mail.never_answer == (reason,)
+    assert not found.addressed
+
+
+def test_a_report_from_an_ordinary_sender_is_not_addressed() -> None:
+    """A read receipt, as a person's mail program sends it: with a return path, and no bounce."""
+    text = "--b\r\nContent-Type: text/plain\r\n\r\nIt was read.\r\n--b--"
+    raw = mail(text, headers=[f"Return-Path: <{DANA}>"])
+    as_report = b'multipart/report; report-type=disposition-notification; boundary="b"'
+    found = event(raw.replace(b"text/plain; charset=utf-8", as_report))
+    assert found.mail is not None
+    assert found.mail.bounce is None
+    assert found.mail.never_answer == ("report",)
     assert not found.addressed
 
 
