@@ -241,8 +241,9 @@ async def test_a_worker_that_reclaims_its_own_lost_job_keeps_the_new_claim(house
         await until(lambda: claim.reap(house.database))
         os.kill(process.pid or 0, signal.SIGCONT)
         await until(lambda: marks(house, "done%"))
-    assert await attempts(house, "done%") == [2]
-    assert await attempts(house, "begun%") == [1, 2]
+    tries = await attempts(house, "begun%")  # on a busy machine the second claim may be lost, too
+    assert await attempts(house, "done%") == tries[-1:]
+    assert tries[:2] == [1, 2]
 
 
 @pytest.mark.parametrize("kind", ["long_step", "long_finish"])
