@@ -96,6 +96,10 @@ update public.job set state = 'available', worker = null, lease_until = null, ma
 from unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)
 where job.id = held.id and job.attempt = held.attempt and job.worker = :worker and job.state = 'running'
 """)
+_RELEASE_ALL = Sql("""
+update public.job set state = 'available', worker = null, lease_until = null, max_attempts = max_attempts + 1
+where worker = :worker and state = 'running' returning 1
+""")
 _END = Sql("""
 delete from public.job using unnest(cast(:ids as uuid[]), cast(:attempts as bigint[])) as held (id, attempt)
 where job.id = held.id and job.attempt = held.attempt and job.worker = :worker and job.state = 'running'
@@ -210,6 +214,12 @@ async def release(database: Database, worker: str, held: Sequence[Fence]) -> Non
     """Hand running work back unharmed: the attempt does not count."""
     async with database.lend() as driver:
         await driver.fetch(_RELEASE, _held(worker, held))
+
+
+async def release_all(database: Database, worker: str) -> int:
+    """The same of a worker that ends, a claim that was under way meanwhile included; how many."""
+    async with database.lend() as driver:
+        return len(await driver.fetch(_RELEASE_ALL, {"worker": worker}))
 
 
 async def end(database: Database, held: Sequence[Fence]) -> set[Fence]:

@@ -175,19 +175,18 @@ class Worker:
 
     async def _wind_up(self, loops: list[asyncio.Task[None]]) -> None:
         """Cancel what still runs, then release it: another worker goes on at once."""
-        held, tasks = list(self.broker.held), (*self._running.values(), *loops)
+        tasks, released = (*self._running.values(), *loops), 0
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._ends.settle()
         try:
-            if held:
-                await claim.release(self.tenancy.database, self.id, held)
+            released = await claim.release_all(self.tenancy.database, self.id)
             async with self.tenancy.database.at_once() as connection:
                 await connection.execute(_RESIGN, {"id": self.id})
         except Exception as error:
             if not is_away(error):
                 raise
-            log.warning("worker.left_work_to_the_reaper", jobs=len(held))
+            log.warning("worker.left_work_to_the_reaper")
         await self.broker.shutdown()
-        log.info("worker.stopped", released=len(held))
+        log.info("worker.stopped", released=released)
