@@ -10,9 +10,9 @@ from fleetprompt.connectors.proton_mail.allowance import wait_for_allowance_s
 from fleetprompt.model import Installation
 from fleetprompt.packages.inline import run_now
 from fleetprompt.packages.lifecycle import uninstall
-from fleetprompt.runtime.directives.decide import approve
 from tests.connected import OPERATOR, until
 from tests.house import ACME
+from tests.integration.test_mail_drafts import decided
 from tests.mail_stage import DANA, FLEET, mail
 from tests.mailed import Post, post_office, read, serving
 
@@ -50,8 +50,7 @@ async def test_a_draft_for_all_leaves_out_a_mailbox_that_became_ours_while_it_wa
             post.writes("help", headers=[f"Cc: {EVE}, {SALES}"])
             draft = await post.directive("awaiting_approval")
             await post.install(SALES, name="sales")
-            async with post.house.tenancy.session(ACME) as session:
-                await approve(session, post.house.registry, draft["id"], OPERATOR)
+            await decided(post, "approve", draft["id"])
             (sent,) = await post.mails(1)
     assert sent.recipients == (DANA, EVE)
     assert read(sent.raw)["Cc"] == EVE

@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from fleetprompt.kernel.ids import DirectiveId
-from fleetprompt.runtime.directives import decide
 from tests import killing
-from tests.connected import OPERATOR, until
-from tests.house import ACME
+from tests.connected import until
 from tests.integration.test_mail_bounces import bounce
+from tests.integration.test_mail_drafts import decided
 from tests.mail_stage import DANA
 from tests.mailed import Post, post_office, serving
 from tests.serving import serve
@@ -27,14 +25,12 @@ async def test_nothing_is_sent_to_a_suppressed_address_until_it_is_restored() ->
             post.writes("help")
             draft = await post.directive("awaiting_approval")
             await post.rows("insert into mail_suppressed (address, reason) values ($1, 'test')", DANA)
-            async with post.house.tenancy.session(ACME) as session:
-                await decide.approve(session, post.house.registry, DirectiveId(draft["id"]), OPERATOR)
+            await decided(post, "approve", draft["id"])
             refused = await post.directive("failed")
             assert (refused["error_code"], post.server.submissions) == ("suppressed", [])
             assert "fleetprompt mail suppressed restore" in refused["error"]
             await post.rows("delete from mail_suppressed")
-            async with post.house.tenancy.session(ACME) as session:
-                await decide.retry(session, post.house.registry, DirectiveId(draft["id"]), OPERATOR)
+            await decided(post, "retry", draft["id"])
             await post.mails(1)
             await post.directive("succeeded")
 
@@ -109,8 +105,7 @@ async def _comes_back(post: Post) -> None:
 
 async def _retries(post: Post) -> None:
     failed = await post.directive("failed")
-    async with post.house.tenancy.session(ACME) as session:
-        await decide.retry(session, post.house.registry, DirectiveId(failed["id"]), OPERATOR)
+    await decided(post, "retry", failed["id"])
 
 
 async def _held_back(post: Post) -> Any:

@@ -189,7 +189,7 @@ async def _came_back(session: TenantSession, signal: Signal) -> str | None:
     payload = signal.payload
     if payload["directive_id"] is None:
         return (
-            f"A mail says that one of ours came back, and names none ({payload['doubt']}); nothing was changed. "
+            f"A mail says that one of ours came back, and names none that we know ({payload['doubt']}); nothing was changed. "
             f"`fleetprompt signals show {payload['signal_id']} --org {session.tenant}` (told once an hour)"
         )
     look = f"`fleetprompt directives show {payload['directive_id']} --org {session.tenant}`"
